@@ -32,6 +32,7 @@ use crate::{
         paths::TownPaths,
         settings::Settings,
         socket::ControlListener,
+        transcripts::Transcripts,
     },
 };
 
@@ -56,6 +57,8 @@ pub struct Ports {
     pub convoys: Arc<dyn ConvoyStore>,
     /// Reads bead databases without `bd`.
     pub beads: Arc<dyn BeadStore>,
+    /// The files in which agents' programs keep their conversations.
+    pub transcripts: Arc<dyn Transcripts>,
     /// The Dolt server of a 1.x town.
     pub dolt: Dolt,
     /// Where the supervisor answers requests.

@@ -13,6 +13,15 @@ const ENV: &str = "/usr/bin/env";
 /// Runs the shell commands that people write.
 const SHELL: &str = "/bin/sh";
 
+/// What a command line says of the agent's conversation.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Conversing<'a> {
+    /// The arguments that name it.
+    pub words: &'a [String],
+    /// Whether it is continued: then no prompt is passed, which would begin its work anew.
+    pub is_resumed: bool,
+}
+
 /// The words that run `program` for a role, without the variables in `unset`; or the shell command `instead`, where
 /// the role's bead gives one.
 ///
@@ -22,6 +31,7 @@ pub fn command_line(
     role: Role,
     program: &AgentProgram,
     unset: &[&str],
+    conversing: Conversing<'_>,
     instead: Option<&str>,
 ) -> Vec<String> {
     let env = [ENV].into_iter().chain(unset.iter().flat_map(|variable| ["-u", *variable]));
@@ -29,7 +39,8 @@ pub fn command_line(
         return env.chain([SHELL, "-c", command]).map(str::to_owned).collect();
     }
     let prompt = role.facts().argument.or(program.initial_prompt.as_deref());
-    let arguments = program.args.iter().map(String::as_str).chain(prompt);
+    let prompt = prompt.filter(|_| !conversing.is_resumed);
+    let arguments = program.args.iter().chain(conversing.words).map(String::as_str).chain(prompt);
     env.chain([program.command.as_str()]).chain(arguments).map(str::to_owned).collect()
 }
 
@@ -39,6 +50,7 @@ pub fn v1(
     program: &AgentProgram,
     unset: &[&str],
     settings: Option<&Path>,
+    conversing: Conversing<'_>,
     prompt: Option<&str>,
     instead: Option<&str>,
 ) -> Vec<String> {
@@ -54,7 +66,8 @@ pub fn v1(
     if let Some(path) = settings.filter(|_| !names_settings) {
         words.extend(["--settings".to_owned(), path.to_string_lossy().into_owned()]);
     }
-    match (program.prompt, prompt) {
+    words.extend(conversing.words.iter().cloned());
+    match (program.prompt, prompt.filter(|_| !conversing.is_resumed)) {
         (Prompt::Argument, Some(prompt)) => words.push(prompt.to_owned()),
         (Prompt::Flag(flag), Some(prompt)) => words.extend([flag.to_owned(), prompt.to_owned()]),
         (Prompt::None, _) | (_, None) => {}
@@ -66,6 +79,53 @@ pub fn v1(
 mod tests {
     use super::*;
     use crate::agent::program::provider::preset;
+
+    const NEW: Conversing<'_> = Conversing { words: &[], is_resumed: false };
+
+    #[test]
+    fn a_conversation_goes_before_the_prompt_and_in_place_of_it() {
+        use crate::{agent::program::provider::preset_in, town::dialect::Dialect};
+        for (case, name, words, is_resumed, january, newer) in [
+            (
+                "begins one",
+                "claude",
+                "--session-id x",
+                false,
+                "claude --dangerously-skip-permissions --session-id x 'do it'",
+                "claude --dangerously-skip-permissions --settings s --session-id x 'do it'",
+            ),
+            (
+                "continues one",
+                "claude",
+                "--resume x",
+                true,
+                "claude --dangerously-skip-permissions --resume x",
+                "claude --dangerously-skip-permissions --settings s --resume x",
+            ),
+            (
+                "codex",
+                "codex",
+                "resume x",
+                true,
+                "codex --yolo resume x",
+                "codex --dangerously-bypass-approvals-and-sandbox resume x",
+            ),
+        ] {
+            let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+            let conversing = Conversing { words: &words, is_resumed };
+            let program = AgentProgram { initial_prompt: Some("do it".into()), ..preset(name).unwrap() };
+            let got = command_line(Role::Mayor, &program, &[], conversing, None);
+            assert_eq!(shell_words::join(&got[1..]), january, "{case}");
+            let settings = (name == "claude").then(|| Path::new("s"));
+            let program = preset_in(Dialect::V1, name).unwrap();
+            let got = v1(&program, &[], settings, conversing, Some("do it"), None);
+            assert_eq!(shell_words::join(&got[1..]), newer, "{case}");
+        }
+        let words = ["--resume".to_owned(), "x".to_owned()];
+        let conversing = Conversing { words: &words, is_resumed: true };
+        let got = command_line(Role::Boot, &preset("claude").unwrap(), &[], conversing, None);
+        assert_eq!(got.last().map(String::as_str), Some("x"), "boot's own argument is a prompt, too");
+    }
 
     fn program(args: &[&str], prompt: Option<&str>) -> AgentProgram {
         AgentProgram {
@@ -115,7 +175,7 @@ mod tests {
                 "/usr/bin/env claude --model ''",
             ),
         ] {
-            assert_eq!(shell_words::join(command_line(role, &program, unset, None)), line, "{case}");
+            assert_eq!(shell_words::join(command_line(role, &program, unset, NEW, None)), line, "{case}");
         }
     }
 
@@ -132,7 +192,7 @@ mod tests {
             ),
             ("no prompt for boot", Role::Boot, &[], "exec agent", "/usr/bin/env /bin/sh -c 'exec agent'"),
         ] {
-            let got = command_line(role, &program(&["-x"], Some("do it")), unset, Some(command));
+            let got = command_line(role, &program(&["-x"], Some("do it")), unset, NEW, Some(command));
             assert_eq!(shell_words::join(&got), line, "{case}");
             assert_eq!(got.last().map(String::as_str), Some(command), "{case}");
         }
@@ -142,7 +202,7 @@ mod tests {
     fn every_word_is_as_it_was_given() {
         let odd =
             ["a b", "it's", "$(rm -rf ~)", "`x`", "a\nb", "\"q\"", ";", "*", "~", "#no", "é", "\\", "!"];
-        let words = command_line(Role::Polecat, &program(&odd, None), &[], None);
+        let words = command_line(Role::Polecat, &program(&odd, None), &[], NEW, None);
         assert_eq!(words[..2], ["/usr/bin/env", "claude"]);
         assert_eq!(words[2..], odd);
     }
@@ -188,7 +248,7 @@ mod tests {
                 r#"/bin/sh -c 'ANTHROPIC_API_KEY="$GROQ_API_KEY" exec "$@"' sh claude --dangerously-skip-permissions 'do it'"#,
             ),
         ] {
-            let words = v1(&program, &["GT_CREW"], settings, Some("do it"), instead);
+            let words = v1(&program, &["GT_CREW"], settings, NEW, Some("do it"), instead);
             assert_eq!(shell_words::join(words), format!("/usr/bin/env -u GT_CREW {line}"), "{case}");
         }
     }
@@ -216,7 +276,7 @@ mod tests {
                 command: "/home/user/bin/claude".into(),
                 ..preset_in(Dialect::V1, "claude").unwrap()
             };
-            let words = v1(&program, &[], settings.map(Path::new), recorded.last().copied(), None);
+            let words = v1(&program, &[], settings.map(Path::new), NEW, recorded.last().copied(), None);
             assert_eq!(words[1..], recorded);
         }
     }

@@ -9,6 +9,7 @@ pub mod adoption;
 pub mod appearance;
 pub mod command_line;
 pub mod confirmation;
+pub mod conversation;
 pub mod denial;
 pub mod directory;
 pub mod elsewhere;

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use super::{
     adoption,
     confirmation::{Assignment, Observation, Presence},
+    conversation::checking,
     denial::{Denial, NotStarted},
     lifecycle::{Decision, Event, Lifecycle, StartEnd, State, StopEnd, Surroundings},
     observe::{self, How},
@@ -68,6 +69,8 @@ pub enum OwnerEvent {
     RequestProbed(Stage, Observation),
     /// That probe panicked.
     RequestLost,
+    /// A moment after a resume: its transcript is to be compared.
+    CompareDue,
     /// A task ended whose result does not matter.
     Done,
 }
@@ -143,6 +146,7 @@ impl Owner {
             deps,
         };
         owner.take_over_history(state_since);
+        owner.compare_later();
         if owner.state() != &State::Unseen {
             // The timers of an earlier owner ended with it.
             owner.probe_again(AFTER_A_CRASH);
@@ -298,6 +302,7 @@ impl Owner {
                 let unclear = matches!(end, StartEnd::Unclear(_));
                 self.apply(Event::StartEnded(end));
                 self.attended(unclear);
+                self.compare_later();
                 if told_of {
                     self.quick_probe();
                 }
@@ -313,6 +318,7 @@ impl Owner {
             OwnerEvent::RequestDue => self.attend(),
             OwnerEvent::RequestProbed(stage, seen) => self.request_probed(stage, seen),
             OwnerEvent::RequestLost => self.put_off(),
+            OwnerEvent::CompareDue => self.compare(),
             OwnerEvent::TimerDue(_)
             | OwnerEvent::Probed(..)
             | OwnerEvent::ProbeLost(_)
@@ -338,6 +344,7 @@ impl Owner {
         let settings = self.deps.settings();
         let now = self.deps.now();
         let before = std::mem::discriminant(self.lifecycle.state());
+        let was_alive = self.is_alive();
         let phase = Phase::of(&self.lifecycle);
         let wanted = self.spec.identity.wanted(&settings);
         let mut confirm = match wanted {
@@ -402,6 +409,11 @@ impl Owner {
         if matches!(self.state(), State::Absent { .. }) || self.lifecycle.is_delayed() {
             without_gt::is_over(&self.deps, &self.spec.identity);
         }
+        let waits = || self.deps.records.conversations(&self.spec.identity).copied.iter().any(|it| it.cut);
+        if was_alive && !self.is_alive() && waits() {
+            // The program that had it open may have ended.
+            self.compare();
+        }
         if self.is_alive() {
             self.seen_alive = Some(now.wall);
             if before == std::mem::discriminant(&State::Unseen) {
@@ -417,6 +429,24 @@ impl Owner {
             Decision::Start(order) => self.start(order),
             Decision::Stop(order) => self.stop(order),
         }
+    }
+
+    /// Lets transcripts be compared that were copied before a resume, once the program had time to change them.
+    fn compare_later(&mut self) {
+        let kept = self.deps.records.conversations(&self.spec.identity);
+        if kept.copied.is_empty() {
+            return;
+        }
+        let since = kept.now.map(|it| self.deps.now().age_of(it.started)).unwrap_or_default();
+        self.work.after(checking::AFTER.saturating_sub(since), OwnerEvent::CompareDue);
+    }
+
+    fn compare(&mut self) {
+        let (deps, spec) = (self.deps.clone(), self.spec.clone());
+        self.work.run(async move {
+            // What is not settled is reported.
+            checking::compare(&deps, &spec).await;
+        });
     }
 
     /// Prepares an agent that ran before this owner knew of it.

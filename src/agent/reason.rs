@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::{
     confirmation::SessionKey,
+    conversation::Begun,
     denial::{Denial, NotStarted},
     lifecycle::Attempt,
     oom::{self, OomKill},
@@ -109,6 +110,8 @@ pub enum Reason {
         /// How long it took.
         took: Duration,
     },
+    /// With which conversation a start that succeeded began.
+    Conversation(Begun),
     /// A start found it running.
     FoundRunning,
     /// A start found a session that somebody has just created, without an agent in it yet.
@@ -300,6 +303,7 @@ impl Reason {
             Reason::Stuck { .. } => "no_progress",
             Reason::Starting { .. } => "starting",
             Reason::Started { .. } => "started",
+            Reason::Conversation(begun) => begun.code(),
             Reason::FoundRunning => "found_running",
             Reason::SessionTaken => "no_agent_yet",
             Reason::StartGivenUp(_) => "start_given_up",

@@ -2,9 +2,9 @@
 //!
 //! A record is what an actor leaves to its successor when it crashes, and what this supervisor leaves to the next. An agent's
 //! actor writes the lifecycle after each step ([`keep`](Records::keep)). The mail reader adds requests, the session watch screens,
-//! and any part of the supervisor entries of the history. The files are views of the records: `claims.json`, `history.json`,
-//! `holds.json`, `incidents.json`, `lives.json` and `waits.json` in `daemon/supervisor/`, and `daemon/restart_state.json`, which
-//! Gas Town reads, too. One task writes what changed, another the histories. A caller that needs its change on disk before the
+//! and any part of the supervisor entries of the history. The files are views of the records: `claims.json`,
+//! `conversations.json`, `history.json`, `holds.json`, `incidents.json`, `lives.json` and `waits.json` in `daemon/supervisor/`,
+//! and `daemon/restart_state.json`, which Gas Town reads, too. One task writes what changed, another the histories. A caller that needs its change on disk before the
 //! next step calls [`save`](Records::save) and waits. This module must not decide anything.
 
 use std::{
@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 use super::{
     confirmation::SessionKey,
+    conversation::Conversations,
     history::History,
     holds::Hold,
     lifecycle::{Before, Lifecycle, State},
@@ -68,6 +69,8 @@ pub struct AgentRecord {
     life: Option<Life>,
     /// What is said of it because it was started without `gt` and runs, in a town where `gt` starts agents.
     without_gt: Option<String>,
+    /// Its conversations; `None` when there is nothing to keep of them.
+    conversations: Option<Conversations>,
     /// Its last screen.
     watched: Option<Watched>,
     /// What happened to it, for people.
@@ -101,6 +104,7 @@ pub struct Records {
     incidents: View<Book<Identity, Incident>>,
     lives: View<Book<Identity, Life>>,
     waits: View<Book<Identity, Wait>>,
+    conversations: View<Book<Identity, Conversations>>,
     histories: View<Book<Identity, History>>,
     claims: View<Claims>,
     restarts: RestartFile,
@@ -128,6 +132,7 @@ impl Records {
             incidents: view!("incidents.json", incident, to_vec_pretty),
             lives: view!("lives.json", life, to_vec_pretty),
             waits: view!("waits.json", wait, to_vec_pretty),
+            conversations: view!("conversations.json", conversations, to_vec_pretty),
             // It is large: without line breaks it takes a third of the time.
             histories: view!("history.json", history, to_vec),
             claims: View::new(
@@ -149,16 +154,18 @@ impl Records {
         self.incidents.load(ports).await;
         self.waits.load(ports).await;
         self.lives.load(ports).await;
+        self.conversations.load(ports).await;
         self.claims.load(ports).await;
         self.load_histories(ports).await;
     }
 
     /// As [`Persisted::peek`](crate::ports::persisted::Persisted::peek), for each file of ours, for readers that change nothing.
-    pub async fn peek(&self, ports: &Ports) -> [(bool, Option<FileProblem>); 6] {
+    pub async fn peek(&self, ports: &Ports) -> [(bool, Option<FileProblem>); 7] {
         let (holds, lives, waits) =
             (self.holds.peek(ports).await, self.lives.peek(ports).await, self.waits.peek(ports).await);
         let (incidents, histories) = (self.incidents.peek(ports).await, self.histories.peek(ports).await);
-        [self.claims.peek(ports).await, holds, lives, waits, incidents, histories]
+        let (claims, conversations) = (self.claims.peek(ports).await, self.conversations.peek(ports).await);
+        [claims, conversations, holds, lives, waits, incidents, histories]
     }
 
     /// Writes what changed, but for histories. When it returns, all that was known when this was called is on disk, but for what
@@ -169,6 +176,7 @@ impl Records {
             self.incidents.save(ports),
             self.lives.save(ports),
             self.waits.save(ports),
+            self.conversations.save(ports),
             self.claims.save(ports),
             self.restarts.save(ports)
         );
@@ -289,6 +297,33 @@ impl Records {
         watched.collect()
     }
 
+    /// The conversations of this agent.
+    pub fn conversations(&self, identity: &Identity) -> Conversations {
+        let agents = self.agents.lock();
+        agents.get(identity).and_then(|record| record.conversations.clone()).unwrap_or_default()
+    }
+
+    /// Changes what is kept of this agent's conversations, and returns what the change does; it is saved.
+    pub fn change_conversations<A>(
+        &self,
+        whose: &Identity,
+        change: impl FnOnce(&mut Conversations) -> A,
+    ) -> A {
+        let mut agents = self.agents.lock();
+        let record = agents.entry(whose.clone()).or_default();
+        let mut now = record.conversations.clone().unwrap_or_default();
+        let answer = change(&mut now);
+        self.conversations.put(&mut record.conversations, Some(now).filter(|now| !now.is_empty()));
+        answer
+    }
+
+    /// The copies of transcripts that are still needed, of all agents.
+    pub fn needed_copies(&self) -> BTreeSet<PathBuf> {
+        let agents = self.agents.lock();
+        let kept = agents.values().filter_map(|record| record.conversations.as_ref());
+        kept.flat_map(|kept| &kept.copied).map(|copied| copied.copy.clone()).collect()
+    }
+
     /// What is open of this agent, to be read or changed; a change is saved.
     pub fn incident<A>(&self, identity: &Identity, change: impl FnOnce(&mut Option<Incident>) -> A) -> A {
         let mut agents = self.agents.lock();
@@ -325,6 +360,7 @@ impl Records {
         let Some(record) = agents.get_mut(identity) else { return };
         self.unsupervised(record, why, now);
         self.holds.put(&mut record.hold, None);
+        self.conversations.put(&mut record.conversations, None);
         // Polecats come and go for weeks: of one without restarts and a history nothing is left to remember.
         if *record == AgentRecord::default() {
             agents.remove(identity);

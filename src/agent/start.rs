@@ -4,15 +4,21 @@
 //! right before it happens. A start is given up when its session ends or its permission is withdrawn; what runs is
 //! left running. It must not decide what a failed start means: the [`lifecycle`](super::lifecycle) does.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use self::{by_gt::ByGt, newer::FirstWords};
+use self::{
+    by_gt::ByGt,
+    conversation::{About, Talk},
+    newer::FirstWords,
+};
 use super::{
-    adoption, appearance, command_line,
+    adoption, appearance,
+    command_line::{self, Conversing},
     confirmation::{Assignment, Permission, Presence, SessionKey},
+    conversation::Fresh,
     denial::Unwanted,
     elsewhere, environment, hooks, kill,
     lifecycle::{Attempt, Because, Replacement, StartEnd, StartOrder},
@@ -21,10 +27,12 @@ use super::{
     program::AgentProgram,
     programs, screens,
     spec::AgentSpec,
+    start_slots::Slot,
     workplace,
 };
 use crate::{
     agent::polecat::work,
+    clock::Now,
     deps::Deps,
     sessions::{NewSession, Session, SessionsError},
     terminal,
@@ -40,6 +48,7 @@ mod at_work;
 mod by_gt;
 mod cannot_run;
 mod coming_up;
+mod conversation;
 mod newer;
 mod room;
 mod scope;
@@ -58,14 +67,17 @@ struct Start<'a> {
     seen_alive: Option<Timestamp>,
 }
 
-/// What the agent's command line is made of, beside its program.
-struct CommandWords {
+/// What its session and its command line are made of, beside its program and its conversation.
+struct Site {
+    directory: PathBuf,
+    environment: BTreeMap<String, String>,
     /// The settings through which it calls `gt`.
     settings: Option<PathBuf>,
-    /// Its first instruction, where that is an argument; else all is typed.
-    first: Option<FirstWords>,
     /// The command of its role that replaces its program's.
     instead: Option<String>,
+    /// Why it is started without `gt` in a town where `gt` starts agents.
+    without_gt: Option<String>,
+    began: Now,
 }
 
 /// A step that ends the start.
@@ -118,39 +130,76 @@ impl Start<'_> {
         }
         let settings = self.hook_settings(&program).await;
         let given = self.given(&directory).await;
+        let environment = self.environment(&program, given);
+        let about = self.about(&program, &environment, &directory).await;
+        let mut talk = Talk::default();
+        if self.keeps_conversation() {
+            // Others need not wait for its turn to resume, or for the disk.
+            drop(slot);
+            talk = self.talk(&about, instead.is_some()).await?;
+            slot = self.slot().await?;
+        }
         self.still_wanted(ordered).await?;
         if let Some(how) = meanwhile.stopped(self.deps, self.spec).await {
             return Err(StartEnd::StoppedByHand(how));
         }
         self.permitted().await?;
-        let first = self.first_words(&program, settings.as_deref());
-        let words = CommandWords { settings, first, instead };
-        let session = self.create(&program, directory.clone(), given, &words).await?;
+        let mut site = Site { directory, environment, settings, instead, without_gt, began };
+        if let Some(end) = self.bring_up(&about, &mut talk, &site, slot).await? {
+            return Ok(end);
+        }
+        // Its program did not know the conversation: no crash. It gets a new one, once.
+        let mut talk = self.fresh(&about, Fresh::NotFound);
+        let slot = self.slot().await?;
+        self.permitted().await?;
+        site.began = self.deps.now();
+        let end = self.bring_up(&about, &mut talk, &site, slot).await?;
+        end.ok_or_else(|| StartEnd::Unclear("its program began no conversation".to_owned()))
+    }
+
+    /// Creates the session, and waits until the agent is up; `None` when its program does not know the conversation that it was
+    /// to continue.
+    async fn bring_up(
+        &self,
+        about: &About<'_>,
+        talk: &mut Talk,
+        site: &Site,
+        slot: Slot,
+    ) -> Step<Option<StartEnd>> {
+        let program = about.program;
+        self.note(talk).await;
+        let first = self.first_words(program, site.settings.as_deref(), talk);
+        let session = self.create(program, site, talk, first.as_ref()).await?;
+        self.was_resumed(talk);
         let key = kill::key(&session);
-        match without_gt {
-            Some(why) => without_gt::began(self.deps, self.spec, &program, &why),
+        match &site.without_gt {
+            Some(why) => without_gt::began(self.deps, self.spec, program, why),
             None => without_gt::is_over(self.deps, &self.spec.identity),
         }
         self.write_state_file().await;
         self.show_to_gt(&session).await;
-        let first = words.first.as_ref();
-        if wanted == Wanted::Oneshot && first.is_none_or(|first| first.typed.is_none()) {
-            return Ok(self.up(key, began));
+        let oneshot = self.spec.identity.facts().wanted == Wanted::Oneshot && !talk.is_resumed();
+        if oneshot && first.as_ref().is_none_or(|first| first.typed.is_none()) {
+            return Ok(Some(self.up(key, site.began, talk)));
         }
         let rest = async {
             self.dress().await;
-            self.agent_appears(&key, &program).await?;
+            self.agent_appears(&key, program).await?;
             drop(slot);
-            self.ready(&key, &program).await?;
-            self.open(&key, &program, directory, first).await?;
+            self.ready(&key, program).await?;
+            self.open(&key, program, site.directory.clone(), first.as_ref(), talk).await?;
             pollers::begin(self.deps, self.spec).await;
-            Ok(self.up(key.clone(), began))
+            Ok(self.up(key.clone(), site.began, talk))
         };
-        self.unless_it_cannot_run(&key, &program, rest).await
+        self.unless_it_cannot_run(&key, program, talk, rest).await
     }
 
-    fn up(&self, session: SessionKey, began: crate::clock::Now) -> StartEnd {
-        StartEnd::Up { session, took: self.deps.now().since(began) }
+    fn is_asked(&self) -> bool {
+        self.order.attempt == Attempt::Asked
+    }
+
+    fn up(&self, session: SessionKey, began: Now, talk: &Talk) -> StartEnd {
+        StartEnd::Up { session, took: self.deps.now().since(began), conversation: talk.begun.clone() }
     }
 
     async fn permitted(&self) -> Step<()> {
@@ -167,15 +216,14 @@ impl Start<'_> {
     /// The request that waits, if this start is not one itself: requests go first.
     fn makes_way_for(&self) -> Option<Unwanted> {
         let (request, _) = self.deps.records.next_request(&self.spec.identity)?;
-        (self.order.attempt != Attempt::Asked).then_some(Unwanted::Superseded(request.action, request.id))
+        (!self.is_asked()).then_some(Unwanted::Superseded(request.action, request.id))
     }
 
     /// Reads its work again: it was read right before the start was ordered, and waiting for a slot or a remote may
     /// have taken minutes since.
-    async fn still_wanted(&self, ordered: crate::clock::Now) -> Step<()> {
-        let asked = self.order.attempt == Attempt::Asked;
+    async fn still_wanted(&self, ordered: Now) -> Step<()> {
         let fresh = self.deps.now().since(ordered) < WORK_IS_FRESH;
-        if self.spec.identity.facts().wanted != Wanted::WithWork || asked || fresh {
+        if self.spec.identity.facts().wanted != Wanted::WithWork || self.is_asked() || fresh {
             return Ok(());
         }
         match work::read(self.deps, self.spec, &self.spec.prefix, self.seen_alive).await {
@@ -192,10 +240,12 @@ impl Start<'_> {
             Presence::Unknown(why) => return Err(StartEnd::Unclear(why)),
             Presence::Alive(key) => {
                 self.still_to_be_replaced(&key, true).await?;
+                self.begins_anew().await;
                 key
             }
             Presence::Starting(key) => {
                 self.still_to_be_replaced(&key, false).await?;
+                self.begins_anew().await;
                 key
             }
             Presence::Dead(key) => {
@@ -210,12 +260,19 @@ impl Start<'_> {
         };
         match kill::kill(self.deps, &self.spec.session, &key).await {
             Ok(_) => {
-                if self.order.attempt == Attempt::Asked {
+                if self.is_asked() {
                     tokio::time::sleep(self.deps.settings().lifecycle.pause).await;
                 }
                 Ok(())
             }
             Err(why) => Err(StartEnd::Unclear(format!("{} could not be ended: {why}", self.spec.session))),
+        }
+    }
+
+    /// Who asks for the restart of an agent that runs (`gt handoff`) wants its conversation to end.
+    async fn begins_anew(&self) {
+        if self.is_asked() {
+            self.ends_conversation().await;
         }
     }
 
@@ -308,10 +365,37 @@ impl Start<'_> {
     async fn create(
         &self,
         program: &AgentProgram,
-        directory: PathBuf,
-        given: Option<environment::V1<'_>>,
-        words: &CommandWords,
+        site: &Site,
+        talk: &Talk,
+        first: Option<&FirstWords>,
     ) -> Step<Session> {
+        let identity = &self.spec.identity;
+        let environment = site.environment.clone();
+        let unset = environment::to_unset(&environment);
+        let instead = site.instead.as_deref();
+        let conversing = Conversing { words: &talk.words, is_resumed: talk.is_resumed() };
+        let command = match first {
+            None => command_line::command_line(identity.role(), program, &unset, conversing, instead),
+            Some(first) => {
+                let named = roles::of(self.deps.dialect(), identity.role()).names_settings;
+                let settings = site.settings.as_deref().filter(|_| named);
+                command_line::v1(program, &unset, settings, conversing, first.argument.as_deref(), instead)
+            }
+        };
+        let command = self.in_a_scope(command).await;
+        // Boot ends by itself, and its exit status is not needed.
+        let keep_exit = identity.facts().wanted != Wanted::Oneshot || talk.is_resumed();
+        let directory = site.directory.clone();
+        let new = NewSession { name: self.spec.session.clone(), directory, environment, command, keep_exit };
+        self.create_it(&new, program).await
+    }
+
+    /// The variables of its session.
+    fn environment(
+        &self,
+        program: &AgentProgram,
+        given: Option<environment::V1<'_>>,
+    ) -> BTreeMap<String, String> {
         let (identity, town) = (&self.spec.identity, self.deps.paths.root());
         let own = self.deps.starts.role_beads.of(identity, town);
         let mut environment = match given {
@@ -325,25 +409,15 @@ impl Start<'_> {
             // The `PATH` on which its program was found, and not the tmux server's.
             environment.entry("PATH".to_owned()).or_insert(path);
         }
-        let unset = environment::to_unset(&environment);
-        let instead = words.instead.as_deref();
-        let command = match &words.first {
-            None => command_line::command_line(identity.role(), program, &unset, instead),
-            Some(first) => {
-                let named = roles::of(self.deps.dialect(), identity.role()).names_settings;
-                let settings = words.settings.as_deref().filter(|_| named);
-                command_line::v1(program, &unset, settings, first.argument.as_deref(), instead)
-            }
-        };
-        let command = self.in_a_scope(command).await;
-        // Boot ends by itself, and its exit status is not needed.
-        let keep_exit = identity.facts().wanted != Wanted::Oneshot;
-        let new = NewSession { name: self.spec.session.clone(), directory, environment, command, keep_exit };
-        match self.deps.sessions.create(&new).await {
+        environment
+    }
+
+    async fn create_it(&self, new: &NewSession, program: &AgentProgram) -> Step<Session> {
+        match self.deps.sessions.create(new).await {
             Ok(session) => {
                 screens::begun(self.deps, self.spec);
                 let why = self.order.why();
-                tracing::info!(agent = %identity, "starting {} in session {}: {why}", program.name, new.name);
+                tracing::info!(agent = %self.spec.identity, "starting {} in session {}: {why}", program.name, new.name);
                 Ok(session)
             }
             Err(SessionsError::Duplicate(_)) => {

@@ -1,24 +1,27 @@
-//! Start slots: how many starts may wait for an agent's first process at once, and which start is next.
+//! Start slots: how many starts may do something at once, and which start is next.
 //!
 //! Agents that the town depends on go first: a deacon does not wait behind fifty polecats. A start holds a slot only
-//! while it waits for the agent's process.
+//! while it does that; a slot may then rest for a while before it is given to the next, which paces what is done with it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
-use crate::town::identity::Role;
+use crate::{clock::Clock, town::identity::Role};
 
 /// The slots; a part of what [starts](super::starts) share.
 #[derive(Debug, Clone, Default)]
-pub struct StartSlots(Arc<Mutex<Inner>>);
+pub struct StartSlots(Arc<Mutex<Inner>>, Arc<Notify>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// `start.max_concurrent`, as of the last `acquire`.
+    /// How many there are, as of the last `acquire`.
     limit: usize,
+    /// Those that are held or rest.
     taken: usize,
+    /// When each slot that rests is free again (monotonic).
+    resting: Vec<Duration>,
     waiting: BTreeMap<Place, oneshot::Sender<Slot>>,
     arrived: u64,
 }
@@ -36,22 +39,39 @@ impl Place {
 
 /// Permission for one start, until it is dropped.
 #[derive(Debug)]
-pub struct Slot(Option<StartSlots>);
+pub struct Slot {
+    slots: Option<StartSlots>,
+    rests_until: Option<Duration>,
+}
+
+impl Slot {
+    /// Lets the slot rest until this time (monotonic) once it is dropped.
+    pub fn rest_until(&mut self, time: Duration) {
+        self.rests_until = Some(time);
+    }
+}
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        if let Some(slots) = self.0.take() {
-            slots.0.lock().taken -= 1;
-            slots.hand_out();
+        let Some(slots) = self.slots.take() else { return };
+        {
+            let mut inner = slots.0.lock();
+            match self.rests_until {
+                Some(time) => inner.resting.push(time),
+                None => inner.taken -= 1,
+            }
         }
+        // Who waits must know when it has rested.
+        slots.1.notify_waiters();
+        slots.hand_out();
     }
 }
 
 impl StartSlots {
-    /// Waits for one of `limit` slots (`start.max_concurrent`); dropping the returned value frees it. A lower limit
-    /// than before takes no slot away. `asked`: whether somebody asked for this start.
-    pub async fn acquire(&self, limit: usize, role: Role, asked: bool) -> Slot {
-        let (sender, slot) = oneshot::channel();
+    /// Waits for one of `limit` slots; dropping the returned value frees it. A lower limit than before takes no slot away.
+    /// `asked`: whether somebody asked for this start.
+    pub async fn acquire(&self, limit: usize, role: Role, asked: bool, clock: &dyn Clock) -> Slot {
+        let (sender, mut slot) = oneshot::channel();
         {
             let mut inner = self.0.lock();
             inner.limit = limit.max(1);
@@ -59,9 +79,34 @@ impl StartSlots {
             let place = Place::new(role, asked, inner.arrived);
             inner.waiting.insert(place, sender);
         }
-        self.hand_out();
-        // The sender is dropped only after sending.
-        slot.await.unwrap_or(Slot(None))
+        loop {
+            let changed = self.1.notified();
+            // Whoever waits wakes those that rest: nobody else needs them.
+            let rest = self.wake(clock.now().mono);
+            self.hand_out();
+            let rested = async {
+                match rest {
+                    Some(time) => tokio::time::sleep(time).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                // The sender is dropped only after sending.
+                slot = &mut slot => return slot.unwrap_or(Slot { slots: None, rests_until: None }),
+                () = rested => {}
+                () = changed => {}
+            }
+        }
+    }
+
+    /// Frees the slots that have rested; returns how long the next one still rests.
+    fn wake(&self, now: Duration) -> Option<Duration> {
+        let mut inner = self.0.lock();
+        let before = inner.resting.len();
+        inner.resting.retain(|until| *until > now);
+        inner.taken -= before - inner.resting.len();
+        inner.resting.iter().min().map(|until| until.saturating_sub(now))
     }
 
     /// Gives the free slots to the next in the queue; skips those that do not wait any more.
@@ -76,8 +121,8 @@ impl StartSlots {
                 inner.taken += 1;
                 sender
             };
-            if let Err(mut slot) = sender.send(Slot(Some(self.clone()))) {
-                slot.0 = None;
+            if let Err(mut slot) = sender.send(Slot { slots: Some(self.clone()), rests_until: None }) {
+                slot.slots = None;
                 self.0.lock().taken -= 1;
             }
         }
@@ -89,17 +134,18 @@ mod tests {
     use futures::{FutureExt, future::BoxFuture};
 
     use super::*;
+    use crate::clock::SystemClock;
 
     fn ask(slots: &StartSlots, limit: usize, role: Role, asked: bool) -> BoxFuture<'static, Slot> {
         let slots = slots.clone();
-        async move { slots.acquire(limit, role, asked).await }.boxed()
+        async move { slots.acquire(limit, role, asked, &SystemClock::new()).await }.boxed()
     }
 
     #[tokio::test]
     async fn who_is_next() {
         use Role::*;
         let slots = StartSlots::default();
-        let first = slots.acquire(1, Polecat, false).await;
+        let first = slots.acquire(1, Polecat, false, &SystemClock::new()).await;
         let arrivals = [
             (Polecat, false),
             (Crew, false),
@@ -137,7 +183,7 @@ mod tests {
     #[tokio::test]
     async fn who_does_not_wait_any_more_takes_nothing() {
         let slots = StartSlots::default();
-        let held = slots.acquire(1, Role::Deacon, false).await;
+        let held = slots.acquire(1, Role::Deacon, false, &SystemClock::new()).await;
         let mut gone = ask(&slots, 1, Role::Deacon, false);
         let mut got = ask(&slots, 1, Role::Witness, false);
         let mut last = ask(&slots, 1, Role::Polecat, false);
@@ -171,5 +217,31 @@ mod tests {
             ask(&slots, 0, Role::Polecat, false).now_or_never().is_none(),
             "one is held, and one is the least"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slot_that_rests_paces_those_who_wait() {
+        let (slots, clock) = (StartSlots::default(), SystemClock::new());
+        let mut done = Vec::new();
+        let all = (0..10).map(|_| async {
+            let mut slot = slots.acquire(4, Role::Mayor, false, &clock).await;
+            // Each holds it for a while before it does what is paced.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let now = clock.now().mono;
+            slot.rest_until(now + Duration::from_secs(10));
+            now.as_secs()
+        });
+        for second in futures::future::join_all(all).await {
+            done.push(second);
+        }
+        done.sort_unstable();
+        assert_eq!(done, [1, 1, 1, 1, 12, 12, 12, 12, 23, 23]);
+        let in_any_ten_seconds = |from: u64| done.iter().filter(|at| (from..from + 10).contains(at)).count();
+        assert!((0..30).all(|from| in_any_ten_seconds(from) <= 4));
+        // One that was not used does not rest.
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        for _ in 0..9 {
+            drop(slots.acquire(1, Role::Mayor, false, &clock).now_or_never().expect("a free one"));
+        }
     }
 }

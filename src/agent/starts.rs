@@ -2,7 +2,8 @@
 //!
 //! It holds the queue of starts ([`start_slots`](super::start_slots)), the turns to type into each session, so that two
 //! texts never interleave, which tmux server has this town's key bindings, so that each server gets them once, the starts that
-//! wait for memory ([`start_memory`](super::start_memory)), and whether agents can be given a limit of it.
+//! wait for memory ([`start_memory`](super::start_memory)), whether agents can be given a limit of it, and the pace of resumed
+//! conversations.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -18,17 +19,24 @@ use super::{
     start_slots::{Slot, StartSlots},
 };
 use crate::{
+    clock::Clock,
     ports::{
         Ports,
         memory::{self, Memory},
         problems::Problems,
     },
-    town::identity::Role,
+    town::identity::{Identity, Role},
     turns::Turns,
 };
 
 /// Starts that ask at the same moment share a reading of the memory.
 const JUST_READ: Duration = Duration::from_secs(1);
+
+/// The most conversations that are resumed within [`RESUMES_PER`] in the town: programs that began to resume many at once have
+/// destroyed transcripts.
+const RESUMES: usize = 4;
+/// The time of [`RESUMES`].
+pub const RESUMES_PER: Duration = Duration::from_secs(10);
 
 /// What starts share; it survives the crash of any actor, and clones share it.
 #[derive(Debug, Clone)]
@@ -48,7 +56,9 @@ pub struct Starts {
     /// The nudge pollers that were started.
     pub(super) pollers: Pollers,
     slots: StartSlots,
+    resumes: StartSlots,
     typing: Turns<String>,
+    comparing: Turns<Identity>,
     bindings: Arc<Mutex<Bindings>>,
 }
 
@@ -73,14 +83,27 @@ impl Starts {
             scopes: Arc::default(),
             pollers: Pollers::default(),
             slots: StartSlots::default(),
+            resumes: StartSlots::default(),
             typing: Turns::default(),
+            comparing: Turns::default(),
             bindings: Arc::default(),
         }
     }
 
-    /// Waits for a start slot, see [`StartSlots::acquire`].
-    pub async fn slot(&self, limit: usize, role: Role, asked: bool) -> Slot {
-        self.slots.acquire(limit, role, asked).await
+    /// Waits for one of `limit` start slots (`start.max_concurrent`), see [`StartSlots::acquire`].
+    pub async fn slot(&self, limit: usize, role: Role, asked: bool, clock: &dyn Clock) -> Slot {
+        self.slots.acquire(limit, role, asked, clock).await
+    }
+
+    /// Waits for the turn to resume a conversation. Whoever resumes one lets its slot rest for [`RESUMES_PER`] from then on: so
+    /// in any such time no more than [`RESUMES`] are resumed in the town.
+    pub async fn turn_to_resume(&self, role: Role, asked: bool, clock: &dyn Clock) -> Slot {
+        self.resumes.acquire(RESUMES, role, asked, clock).await
+    }
+
+    /// Waits for the turn to compare or put back this agent's transcripts.
+    pub async fn turn_to_compare(&self, identity: &Identity) -> OwnedMutexGuard<()> {
+        self.comparing.take(identity.clone()).await
     }
 
     /// What one more agent would wait for, that Gas Town starts by itself on an order of ours. Starts that wait go first.

@@ -58,6 +58,16 @@ pub fn start_up(identity: &Identity, occasion: Occasion, at: &Zoned) -> String {
     }
 }
 
+/// What an agent is told that continues its conversation. It knows the rest; without a word it would wait for one. Gas Town
+/// continues none, so this is ours, in the form of its lines.
+pub fn resumed(identity: &Identity, at: &Zoned) -> String {
+    let minute = at.strftime("%Y-%m-%dT%H:%M");
+    format!(
+        "[GAS TOWN] {identity} <- daemon • {minute} • resumed\n\nYour session ended and was started again with this conversation. \
+         Continue where you were."
+    )
+}
+
 /// The propulsion line of a role, with the conversation's id when it is known; boot has none.
 pub fn propulsion(role: Role, session_id: Option<&str>) -> Option<String> {
     let line = role.facts().propulsion?;
@@ -173,6 +183,15 @@ mod tests {
             assert_eq!(opening.lines().collect::<Vec<_>>(), lines, "{who} {hooks:?}");
         }
         assert_eq!(opening(&Identity::Boot, Occasion::Patrol, &at(), Hooks::None, None), None);
+    }
+
+    #[test]
+    fn a_resumed_agent_is_told_so_and_nothing_else() {
+        assert_eq!(
+            resumed(&Identity::Mayor, &at()),
+            "[GAS TOWN] mayor <- daemon • 2026-01-16T09:05 • resumed\n\nYour session ended and was started again with \
+             this conversation. Continue where you were."
+        );
     }
 
     #[test]

@@ -292,9 +292,11 @@ impl Examination {
 
     /// The files that the supervisor stores for the next one.
     async fn registers(&mut self, deps: &Deps) {
-        let [claims, holds, lives, waits, incidents, histories] = deps.records.peek(deps).await;
+        let [claims, conversations, holds, lives, waits, incidents, histories] =
+            deps.records.peek(deps).await;
         for (there, problem) in [
             claims,
+            conversations,
             holds,
             lives,
             waits,

@@ -25,6 +25,7 @@ use crate::{
         paths::TownPaths,
         settings::{Settings, socket_of_variable},
         socket::SocketListener,
+        transcripts::disk::DiskTranscripts,
     },
 };
 
@@ -62,6 +63,7 @@ pub async fn deps(
         exec_watcher: Arc::new(SystemExecWatcher::new()),
         convoys: Arc::new(SqliteConvoys::new(paths.beads_db())),
         beads: Arc::new(SqliteBeads::default()),
+        transcripts: Arc::new(DiskTranscripts),
         dolt,
         control_listener: Arc::new(SocketListener),
         jitter: Jitter::fresh(),

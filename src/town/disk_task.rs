@@ -54,7 +54,8 @@ pub async fn run<T: Send + 'static>(
     run_within(LIMIT, path, work).await
 }
 
-async fn run_within<T: Send + 'static>(
+/// As [`run`], for work that may take longer than a usual access: `work` itself must end within this limit.
+pub async fn run_within<T: Send + 'static>(
     limit: Duration,
     path: &Path,
     work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,

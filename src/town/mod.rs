@@ -34,6 +34,7 @@ pub mod routes;
 pub mod settings;
 pub mod socket;
 pub mod temporary;
+pub mod transcripts;
 pub mod usage_limit;
 pub mod watch;
 pub mod watched;

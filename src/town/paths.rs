@@ -53,6 +53,8 @@ impl TownPaths {
         restart_state = "daemon/restart_state.json";
         /// Our own state; mode 0700.
         supervisor_dir = "daemon/supervisor";
+        /// Copies of transcripts; mode 0700.
+        transcript_copies = "daemon/supervisor/transcripts";
         /// Where the supervisor answers requests; mode 0600.
         socket = "daemon/supervisor.sock";
         /// Held by `gt down` while it stops the town.

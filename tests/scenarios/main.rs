@@ -12,6 +12,7 @@ mod actors;
 mod audit;
 mod beads_v1;
 mod by_gt;
+mod conversations;
 mod convoy;
 mod crash_loops;
 mod deacon;

@@ -60,6 +60,7 @@ impl Watching {
             journals: Arc::new(DiskJournals::default()),
             clock: Arc::new(SystemClock::new()),
             exec_watcher: Arc::new(SystemExecWatcher::new()),
+            transcripts: Arc::new(gastown_supervisor::town::transcripts::disk::DiskTranscripts),
             convoys: Arc::new(SqliteConvoys::new(server.dir().join(".beads/beads.db"))),
             beads: Arc::new(SqliteBeads::default()),
             dolt: Dolt::new(Arc::new(LocalDolt), Default::default()),

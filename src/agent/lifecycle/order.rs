@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::agent::{
     confirmation::SessionKey,
+    conversation::Begun,
     denial::{Denial, Unwanted},
 };
 
@@ -83,6 +84,8 @@ pub enum StartEnd {
         session: SessionKey,
         /// How long the start took.
         took: Duration,
+        /// With which conversation; `None` where none is kept.
+        conversation: Option<Begun>,
     },
     /// An agent was there already; nothing was done.
     Found(SessionKey),

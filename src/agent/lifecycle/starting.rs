@@ -102,9 +102,10 @@ impl Lifecycle {
             _ => None,
         };
         match end {
-            StartEnd::Up { session, took } => {
+            StartEnd::Up { session, took, conversation } => {
                 self.is_seen();
                 self.reasons.push(Reason::Started { attempt: order.attempt, took });
+                self.reasons.extend(conversation.map(Reason::Conversation));
                 self.state = State::Alive { since: around.now, session, said_stopped: false };
                 Decision::Leave
             }

@@ -509,7 +509,7 @@ fn probed_because_it_fell_due() {
 
 #[test]
 fn how_a_start_ends() {
-    let up = StartEnd::Up { session: session(3), took: Duration::from_secs(4) };
+    let up = StartEnd::Up { session: session(3), took: Duration::from_secs(4), conversation: None };
     for (name, end, expected) in [
         ("up", up, "alive, leave"),
         ("found", StartEnd::Found(session(3)), "alive, leave"),
@@ -534,7 +534,7 @@ fn how_a_start_ends() {
 #[test]
 fn what_was_seen_before_a_start_ended_is_about_another_world() {
     let mut lifecycle = given("starting");
-    let up = StartEnd::Up { session: session(3), took: Duration::from_secs(4) };
+    let up = StartEnd::Up { session: session(3), took: Duration::from_secs(4), conversation: None };
     let _ = step(&mut lifecycle, Event::StartEnded(up), at(100));
     let before = Event::Seen(seen("gone", at(99)));
     let stale = step(&mut lifecycle, before, at(101));
@@ -586,7 +586,7 @@ fn repeated_deaths_end_in_a_crash_loop_that_is_reported_once_and_tried_again() {
             State::Alive { .. } => probe(&mut lifecycle, "gone", now),
             State::Starting { .. } => {
                 let session = SessionKey { id: format!("${now}"), created: at(now).wall };
-                let up = StartEnd::Up { session, took: Duration::ZERO };
+                let up = StartEnd::Up { session, took: Duration::ZERO, conversation: None };
                 step(&mut lifecycle, Event::StartEnded(up), at(now))
             }
             _ => probe_again(&mut lifecycle, "gone", now),

@@ -51,6 +51,11 @@ pub struct AgentProgram {
 }
 
 impl AgentProgram {
+    /// Its command without a path.
+    pub fn base_name(&self) -> &str {
+        provider::base_name(&self.command)
+    }
+
     /// The name by which `gt` finds its presets: its own, or its provider's when it was given in place.
     pub fn preset_name(&self) -> &str {
         if self.name == "runtime" { self.provider.name() } else { &self.name }

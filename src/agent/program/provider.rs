@@ -80,9 +80,45 @@ pub struct BuiltIn {
     pub ready_delay: Duration,
     /// Variables it is run with (1.x).
     pub environment: &'static [(&'static str, &'static str)],
+    /// How it continues a conversation; `None` where that is not known.
+    pub resuming: Option<Resuming>,
     /// Words before its command (1.x).
     pub wrapper: &'static [&'static str],
 }
+
+/// How a program continues a conversation, as arguments.
+///
+/// Only what is known for sure is here. Gemini CLI has `--resume <id>`, but the name of a project's directory below
+/// `~/.gemini/tmp` and the format of its files changed between versions, and it rewrites a file as a whole, so that lost records
+/// could not be counted: it is left out. Of Cursor Agent, Auggie, Amp, OpenCode, Copilot, Pi, Oh My Pi and Vibe it is not known
+/// where their transcripts are or whether an id may be chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resuming {
+    /// The flag that gives a new conversation the id that follows; `None` where the program chooses it.
+    pub begin: Option<&'static str>,
+    /// The word before the id of the one to continue.
+    pub resume: &'static str,
+    /// Arguments that already say which one.
+    pub own_words: &'static [&'static str],
+    /// What it prints, before it exits with 1, when it does not know the id.
+    pub not_found: &'static str,
+}
+
+/// Claude Code 1.0 to 2.1 (`claude --help`).
+const OF_CLAUDE: Resuming = Resuming {
+    begin: Some("--session-id"),
+    resume: "--resume",
+    own_words: &["--session-id", "--resume", "-r", "--continue", "-c", "--from-pr"],
+    not_found: "No conversation found with session ID",
+};
+
+/// Codex 0.40 to 0.100 (`codex-rs/cli/src/main.rs`): `codex [OPTIONS] resume <id>`.
+const OF_CODEX: Resuming = Resuming {
+    begin: None,
+    resume: "resume",
+    own_words: &["resume", "fork"],
+    not_found: "No saved session found with ID",
+};
 
 /// What is built in for a program of which nothing is known.
 const UNKNOWN: BuiltIn = BuiltIn {
@@ -95,6 +131,7 @@ const UNKNOWN: BuiltIn = BuiltIn {
     prompts: &[],
     ready_delay: Duration::ZERO,
     environment: &[],
+    resuming: None,
     wrapper: &[],
 };
 
@@ -106,6 +143,7 @@ const CLAUDE: BuiltIn = BuiltIn {
     hooks: Hooks::Claude,
     prompts: &["> ", "❯ "],
     ready_delay: Duration::from_secs(10),
+    resuming: Some(OF_CLAUDE),
     ..UNKNOWN
 };
 
@@ -115,6 +153,7 @@ const CODEX: BuiltIn = BuiltIn {
     process_names: &["codex"],
     prompt: Prompt::None,
     ready_delay: Duration::from_secs(3),
+    resuming: Some(OF_CODEX),
     ..UNKNOWN
 };
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    agent::{denial::Unwanted, incidents::Condition, requests::Action},
+    agent::{conversation::Fresh, denial::Unwanted, incidents::Condition, requests::Action},
     town::wisp::Closed,
 };
 
@@ -108,6 +108,10 @@ fn of_starts() -> Vec<Reason> {
         stuck(Stuck::CrashLoop(5)),
         Reason::Starting { attempt: Attempt::Fresh, was: Phase::Waiting },
         Reason::Started { attempt: Attempt::Restart(2), took: Duration::from_secs(4) },
+        Reason::Conversation(Begun::Resumes("1a2b3c4d-0000".into())),
+        Reason::Conversation(Begun::Fresh(Fresh::First)),
+        Reason::Conversation(Begun::Fresh(Fresh::NotFound)),
+        Reason::Conversation(Begun::Fresh(Fresh::NotSafe("full".into()))),
         Reason::FoundRunning,
         Reason::SessionTaken,
         Reason::StartGivenUp(why()),

@@ -127,6 +127,7 @@ impl Reason {
             },
             Reason::Starting { attempt, was } => Words::new(before_a_start(*was), "; ", attempt.to_string()),
             Reason::Started { attempt, took } => Words::seen(started(*attempt, took.as_secs_f64())),
+            Reason::Conversation(begun) => Words::seen(begun.to_string()),
             Reason::StartGivenUp(why) => {
                 Words::new(format!("its start was given up: {why}"), "; ", "what runs is left running")
             }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::broadcast::{Receiver, error::TryRecvError};
 
-use super::{Start, Step, without_gt};
+use super::{Start, Step, conversation::Talk, without_gt};
 use crate::{
     agent::{
         confirmation::{Presence, SessionKey},
@@ -105,7 +105,7 @@ impl Start<'_> {
                     self.passed_over(&format!("{wrong}, but the agent is up"));
                 }
                 without_gt::is_over(self.deps, &self.spec.identity);
-                Ok(ByGt::Over(self.up(session, began)))
+                Ok(ByGt::Over(self.up(session, began, &Talk::default())))
             }
             Outcome::End(end) => Ok(ByGt::Over(end)),
             Outcome::Without(why) => {

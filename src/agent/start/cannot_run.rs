@@ -1,4 +1,5 @@
-//! Cannot run: distinguishes a program that cannot be run from an agent that died.
+//! Cannot run: distinguishes a program that cannot be run, or that does not know the conversation that it is to continue, from
+//! an agent that died.
 //!
 //! A shell reports it by the exit codes 126 and 127, whether the program itself is missing or something it needs.
 //! tmux forgets exit codes with their panes, so panes are kept for the first seconds of a start. The cause is then
@@ -6,12 +7,14 @@
 
 use std::{future::Future, time::Duration};
 
-use super::{Start, Step};
+use super::{Start, Step, conversation::Talk};
 use crate::agent::{confirmation::SessionKey, kill, lifecycle::StartEnd, observe, program::AgentProgram};
 
 /// How long a new session keeps dead panes, for their exit status. A program that cannot run ends at once; on a
 /// machine busy with a dozen builds, more than a second after its session was created.
 const FIRST_MOMENTS: Duration = Duration::from_secs(3);
+/// As [`FIRST_MOMENTS`], for a program that first searches for a conversation.
+const MOMENTS_OF_A_RESUME: Duration = Duration::from_secs(10);
 /// tmux learns one after the other that a process has ended, that its terminal is closed, and how it ended: this is
 /// the time it may take.
 const STATUS_COMES: Duration = Duration::from_secs(1);
@@ -19,25 +22,40 @@ const STATUS_COMES: Duration = Duration::from_secs(1);
 const STATUS_POLL: Duration = Duration::from_millis(20);
 
 impl Start<'_> {
-    /// Runs the rest of a start; it ends as impossible when its process reports in the first seconds that it cannot run.
+    /// Runs the rest of a start; it ends as impossible when its process reports in the first seconds that it cannot run. `None`:
+    /// it ended because it does not know its conversation.
     pub(super) async fn unless_it_cannot_run(
         &self,
         key: &SessionKey,
         program: &AgentProgram,
+        talk: &Talk,
         rest: impl Future<Output = Step<StartEnd>>,
-    ) -> Step<StartEnd> {
+    ) -> Step<Option<StartEnd>> {
         let mut rest = std::pin::pin!(rest);
-        let early = tokio::time::timeout(FIRST_MOMENTS, &mut rest).await;
+        let moments = if talk.is_resumed() { MOMENTS_OF_A_RESUME } else { FIRST_MOMENTS };
+        let early = tokio::time::timeout(moments, &mut rest).await;
         let end = match early {
-            Ok(Err(StartEnd::Ended(ended))) if ended == *key => Err(self.ended_early(ended, program).await),
-            Ok(end) => end,
+            Ok(Err(StartEnd::Ended(ended))) if ended == *key => {
+                let end = self.ended_early(ended, program).await;
+                if matches!(end, StartEnd::Ended(_)) && self.does_not_know(talk) {
+                    return Ok(None);
+                }
+                Err(end)
+            }
+            Ok(end) => end.map(Some),
             Err(_) => {
                 self.stop_keeping(key).await;
-                return rest.await;
+                return rest.await.map(Some);
             }
         };
         self.stop_keeping(key).await;
         end
+    }
+
+    /// Whether the last screen of its program says that it does not know its conversation.
+    fn does_not_know(&self, talk: &Talk) -> bool {
+        let screen = self.deps.records.screen(&self.spec.identity, None);
+        screen.is_some_and(|screen| talk.is_unknown_by(&screen.lines))
     }
 
     /// From here on its panes close with their processes.

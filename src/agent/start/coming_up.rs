@@ -5,7 +5,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{Start, Step, newer::FirstWords};
+use super::{Start, Step, conversation::Talk, newer::FirstWords};
 use crate::{
     agent::{
         confirmation::{Permission, Presence, SessionKey},
@@ -175,14 +175,19 @@ impl Start<'_> {
         tokio::time::timeout(self.deps.settings().start.dialog_wait, changed).await.unwrap_or(Ok(false))
     }
 
-    /// Step 7: types the first instruction: which program woke it, and what to do first; or what is left to type of `first`.
+    /// Step 7: types the first instruction: which program woke it, and what to do first; or what is left to type of `first`. One
+    /// that continues its conversation is only told that it does: it would begin its work anew.
     pub(super) async fn open(
         &self,
         key: &SessionKey,
         program: &AgentProgram,
         directory: PathBuf,
         first: Option<&FirstWords>,
+        talk: &Talk,
     ) -> Step<()> {
+        if first.is_none() && talk.is_resumed() {
+            return self.say_first(key, program, &self.resumed()).await;
+        }
         if let Some(words) = first {
             return match &words.typed {
                 Some(text) => self.say_first(key, program, text).await,

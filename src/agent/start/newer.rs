@@ -8,7 +8,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use super::Start;
+use super::{Start, conversation::Talk};
 use crate::{
     agent::{
         environment::{self, OfPolecat},
@@ -16,6 +16,7 @@ use crate::{
         lifecycle::Attempt,
         polecat::roster,
         program::{AgentProgram, Hooks, Prompt},
+        texts,
         worktree::Worktree,
     },
     sessions::Session,
@@ -58,12 +59,20 @@ fn first_words(prompt: String, takes_prompt: bool, has_hooks: bool, instead_of_h
 
 impl Start<'_> {
     /// Its first instruction, given the settings through which it calls `gt`; `None` in January's towns, where all is typed.
-    pub(super) fn first_words(&self, program: &AgentProgram, settings: Option<&Path>) -> Option<FirstWords> {
+    pub(super) fn first_words(
+        &self,
+        program: &AgentProgram,
+        settings: Option<&Path>,
+        talk: &Talk,
+    ) -> Option<FirstWords> {
         let dialect = self.deps.dialect();
         if !dialect.facts().prompt_is_argument {
             return None;
         }
         let identity = &self.spec.identity;
+        if talk.is_resumed() {
+            return Some(FirstWords { argument: None, typed: Some(self.resumed()) });
+        }
         let role = roles::of(dialect, identity.role());
         let has_hooks = match program.hooks {
             Hooks::Claude => settings.is_some() || role.hook_settings.is_none(),
@@ -75,6 +84,11 @@ impl Start<'_> {
         let at = self.deps.now().wall.to_zoned(self.deps.clock.zone());
         let prompt = prompt::prompt(identity, self.order.attempt == Attempt::Asked, &at);
         Some(first_words(prompt, takes_prompt, has_hooks, role.instead_of_hooks))
+    }
+
+    /// What it is told when it continues its conversation.
+    pub(super) fn resumed(&self) -> String {
+        texts::resumed(&self.spec.identity, &self.deps.now().wall.to_zoned(self.deps.clock.zone()))
     }
 
     /// What its variables say beside who it is and what it runs; `None` in January's towns. A worktree may take long to

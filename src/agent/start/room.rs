@@ -22,11 +22,11 @@ use crate::{
 impl Start<'_> {
     /// Waits for a slot in which there is memory for one more agent.
     pub(super) async fn slot(&self) -> Step<Slot> {
-        let asked = self.order.attempt == Attempt::Asked;
+        let asked = self.is_asked();
         let mut ticket = self.deps.starts.memory.ticket(&self.spec.identity, asked);
         loop {
             let limit = self.deps.settings().start.max_concurrent;
-            let slot = self.deps.starts.slot(limit, self.spec.identity.role(), asked).await;
+            let slot = self.deps.starts.slot(limit, self.spec.identity.role(), asked, &*self.deps.clock).await;
             if self.order.replace.is_some() || !self.waits_for_memory(&mut ticket).await {
                 return Ok(slot);
             }

@@ -98,6 +98,8 @@ pub struct Facts {
     pub gt_start: &'static str,
     /// Pattern of the words after `gt` that end it and start it again, for people; empty for one that ends by itself.
     pub gt_restart: &'static str,
+    /// Whether it continues its conversation when it is started again, unless the settings say otherwise.
+    pub keeps_conversation: bool,
     /// The switch in the settings with which it always runs.
     pub kept_by: Option<fn(&Settings) -> bool>,
     /// The channel of events without which it is not started, in a town where that counts: `events/<channel>`.
@@ -133,6 +135,7 @@ const USUAL: Facts = Facts {
     restarted_by: &["up", "start", "boot"],
     gt_start: "",
     gt_restart: "",
+    keeps_conversation: false,
     kept_by: None,
     started_on: None,
 };
@@ -165,7 +168,8 @@ roles! {
         propulsion: Some("Run `gt prime` to check mail and begin coordination."),
         instead_of_hooks: "gt prime && gt nudge deacon session-started",
         status: Some("🎩 Mayor"), colours: Some(("#3d3200", "#ffd700")),
-        gt_start: "mayor start", gt_restart: "mayor restart", kept_by: Some(|settings| settings.mayor.keep),
+        gt_start: "mayor start", gt_restart: "mayor restart", keeps_conversation: true,
+        kept_by: Some(|settings| settings.mayor.keep),
     }
     /// The town's patroller, whose heartbeat file shows progress.
     Deacon {
@@ -219,7 +223,7 @@ roles! {
         variables: &[("GT_CREW", "{name}"), ("BEADS_AGENT_NAME", "{rig}/{name}")],
         propulsion: Some("Run `gt hook` to check your hook and begin work."),
         instead_of_hooks: "gt prime && gt nudge deacon session-started",
-        status: Some("👷 {rig}/crew/{name}"), restarted_by: &["start", "boot"],
+        status: Some("👷 {rig}/crew/{name}"), restarted_by: &["start", "boot"], keeps_conversation: true,
         gt_start: "crew start {rig} {name}", gt_restart: "crew restart {name} --rig {rig}",
     }
     /// A rig's worker. Of its directories the second is the one from before 0.2.

@@ -15,11 +15,12 @@ use self::{
     table::{Section, section, settings_table},
     values::{
         count, dialect, factor, interval, level, listen, memory_max, naming, optional_amount,
-        optional_percent, optional_text, pause, socket_name, socket_path, switch, text, usage_limits, whole,
+        optional_percent, optional_text, pause, resume, socket_name, socket_path, switch, text, usage_limits, whole,
     },
 };
 use crate::town::{
     dialect::Dialect,
+    identity::Role,
     settings::amount::{Amount, MemoryMax},
     usage_limit::UsageLimits,
 };
@@ -107,6 +108,24 @@ settings_table! {
         dialog_wait: Duration = 1 * SECOND, pause;
         /// Whether `gt` starts the agents, in a town of Gas Town 1.x.
         by_gt: bool = true, switch;
+    }
+
+    /// Whether an agent that the supervisor starts itself continues its last conversation, by role; `None` is the role's default.
+    resume: Resuming {
+        /// The mayor.
+        mayor: Option<Resume> = None, resume;
+        /// The deacon.
+        deacon: Option<Resume> = None, resume;
+        /// Boot.
+        boot: Option<Resume> = None, resume;
+        /// Witnesses.
+        witness: Option<Resume> = None, resume;
+        /// Refineries.
+        refinery: Option<Resume> = None, resume;
+        /// Polecats.
+        polecat: Option<Resume> = None, resume;
+        /// Crew members.
+        crew: Option<Resume> = None, resume;
     }
 
     /// Typing into a session.
@@ -308,6 +327,37 @@ impl Settings {
         settings.polecats.reap_idle = facts.reaps_idle_polecats;
         settings
     }
+}
+
+impl Resuming {
+    /// What was set for a role; `None` where nothing was.
+    pub fn set_for(&self, role: Role) -> Option<Resume> {
+        match role {
+            Role::Mayor => self.mayor,
+            Role::Deacon => self.deacon,
+            Role::Boot => self.boot,
+            Role::Witness => self.witness,
+            Role::Refinery => self.refinery,
+            Role::Polecat => self.polecat,
+            Role::Crew => self.crew,
+        }
+    }
+
+    /// What holds for a role: those whom people talk to continue by default, those with a patrol or a piece of work begin anew,
+    /// as Gas Town has them do.
+    pub fn of(&self, role: Role) -> Resume {
+        let by_default = if role.facts().keeps_conversation { Resume::Same } else { Resume::Fresh };
+        self.set_for(role).unwrap_or(by_default)
+    }
+}
+
+/// `resume.<role>`: with which conversation an agent is started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resume {
+    /// With its last one.
+    Same,
+    /// With a new one.
+    Fresh,
 }
 
 /// `tmux.naming`: which scheme session names follow.

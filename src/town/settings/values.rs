@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use serde_json::Value;
 
 use super::{
-    LogLevel, Naming,
+    LogLevel, Naming, Resume,
     amount::{Amount, MemoryMax},
 };
 use crate::{
@@ -198,6 +198,16 @@ pub fn dialect(value: &Value) -> Converted<Option<Dialect>> {
             Ok(Some(dialect))
         }
         _ => Err(expected("\"auto\", \"january\" or \"1.x\"", value)),
+    }
+}
+
+/// With which conversation a role's agents are started again, or `null` for the role's default.
+pub fn resume(value: &Value) -> Converted<Option<Resume>> {
+    match value.as_str() {
+        None if value.is_null() => Ok(None),
+        Some("same") => Ok(Some(Resume::Same)),
+        Some("fresh") => Ok(Some(Resume::Fresh)),
+        _ => Err(expected("\"same\" or \"fresh\"", value)),
     }
 }
 

@@ -251,7 +251,8 @@ fn is_free(deps: &Deps, issue: &Answer<Bead>) -> Result<(), Wait> {
 /// Slings an issue; `None` when that is not allowed any more.
 async fn sling(deps: &Deps, convoy: &Stranded, issue: &str, rig: &RigName) -> Option<Result<(), String>> {
     // It starts an agent, and counts among the starts.
-    let _slot = deps.starts.slot(deps.settings().start.max_concurrent, Role::Polecat, false).await;
+    let _slot =
+        deps.starts.slot(deps.settings().start.max_concurrent, Role::Polecat, false, &*deps.clock).await;
     let is_forbidden = deps.dolt.is_down() || permission::of_rig(deps, rig).await.is_err();
     if is_forbidden || deps.starts.lacks_memory(deps).await.is_some() {
         return None;

@@ -220,7 +220,8 @@ impl FakeSession {
 
     /// What its screen shows.
     pub fn screen(&self, now: Duration) -> Vec<String> {
-        let shown = if self.appears <= now { self.shows.clone() } else { Vec::new() };
+        let has_shown = self.appears <= now || matches!(self.condition, Condition::Exited(_));
+        let shown = if has_shown { self.shows.clone() } else { Vec::new() };
         if let Some((_, asks)) = self.asks_now(now) {
             return shown.into_iter().chain(asks.screen()).collect();
         }
@@ -316,7 +317,7 @@ impl World {
         Some(session)
     }
 
-    fn exit_at_once(&self, name: &str, id: u64, code: i32) {
+    pub(super) fn exit_at_once(&self, name: &str, id: u64, code: i32) {
         let mut state = self.state();
         match state.sessions.get_mut(name).filter(|it| it.id == id) {
             Some(session) if session.keep_exit => session.condition = Condition::Exited(code),

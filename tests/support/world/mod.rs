@@ -34,6 +34,7 @@ mod simulate;
 mod supervisor;
 mod timeline;
 mod trace;
+mod transcripts;
 mod weather;
 
 use std::{
@@ -72,6 +73,7 @@ pub use simulate::simulate;
 pub use supervisor::Supervisor;
 #[allow(unused_imports, reason = "not every test replays a recording")]
 pub use timeline::Timeline;
+pub use transcripts::FakeTranscripts;
 pub use weather::Weather;
 
 /// The town's directory.
@@ -211,6 +213,8 @@ pub struct State {
     pub mails: Vec<(Duration, String, String)>,
     /// What `bd` knows, by id: each bead as `bd show` prints it.
     pub beads: BTreeMap<String, serde_json::Value>,
+    /// What agents' programs keep of their conversations.
+    pub transcripts: FakeTranscripts,
     /// What can be read of their databases without `bd`.
     pub bead_files: BeadFiles,
     /// Whether `bd` uses its daemon, where one missing id fails a whole call.
@@ -277,6 +281,7 @@ impl World {
             trace: Vec::new(),
             mails: Vec::new(),
             beads: BTreeMap::new(),
+            transcripts: FakeTranscripts::default(),
             bead_files: BeadFiles::default(),
             bd_daemon: false,
             bd_version: "bd version 0.47.2 (dev)\n",

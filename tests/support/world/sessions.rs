@@ -136,6 +136,9 @@ impl Sessions for World {
             }
             state.check_storm(now, &name);
             drop(state);
+            if let Some(session) = &made {
+                world.converse(&name, session.id);
+            }
             let _ = tell.send(made.map(|session| shown(&name, &session)));
         });
         let made = told.await.unwrap_or_default();

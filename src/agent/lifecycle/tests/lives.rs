@@ -18,7 +18,11 @@ fn event(name: &str, second: i64) -> Event {
         })
     };
     match name {
-        "up" => Event::StartEnded(StartEnd::Up { session: session(1), took: Duration::from_secs(4) }),
+        "up" => Event::StartEnded(StartEnd::Up {
+            session: session(1),
+            took: Duration::from_secs(4),
+            conversation: None,
+        }),
         "no agent" => Event::StartEnded(StartEnd::NeverAppeared("60s".into())),
         "no program" => Event::StartEnded(StartEnd::Impossible("no claude".into())),
         "stopped" => Event::StopEnded(StopEnd::Ended),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::agent::{
+    conversation::Begun,
     history::{rendering, story},
     phase::{self, Phase, Why},
     waits::Own,
@@ -187,7 +188,18 @@ fn a_probe_is_a_line_when_something_changed() {
 #[test]
 fn how_a_start_or_stop_ended_is_a_line() {
     for (end, expected) in [
-        (StartEnd::Up { session: session(3), took: Duration::from_millis(4120) }, "started in 4.1s → alive"),
+        (
+            StartEnd::Up { session: session(3), took: Duration::from_millis(4120), conversation: None },
+            "started in 4.1s → alive",
+        ),
+        (
+            StartEnd::Up {
+                session: session(3),
+                took: Duration::from_millis(4120),
+                conversation: Some(Begun::Resumes("1a2b3c4d-0000".into())),
+            },
+            "started in 4.1s; resumes conversation 1a2b3c4d → alive",
+        ),
         (StartEnd::Found(session(3)), "already running → alive: no action"),
         (
             StartEnd::Left { session: session(3), why: "rig is parked".into() },

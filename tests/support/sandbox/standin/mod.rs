@@ -14,6 +14,9 @@
 //! | `STANDIN_NO_PROMPT` (set, not empty) | the prompt never appears |
 //! | `STANDIN_DIALOG` (set, not empty) | claude's permissions question comes first, or codex's about its update (`update`) or claude's about the directory (`trust`): the cursor moves up and down, Enter on the right option goes on, on another it exits 1 |
 //! | `STANDIN_DIALOG_AFTER_MS` | that question comes only so many milliseconds after the prompt |
+//! | `CLAUDE_CONFIG_DIR` | the agent keeps its conversation there as claude does, and takes `--session-id` and `--resume` |
+//! | file `<GT_ROOT>/demo/cut-<actor>` | while it exists: of a transcript that it resumes only the first record stays |
+//! | file `<GT_ROOT>/demo/forget-<actor>` | while it exists: it does not know the conversation that it is to resume |
 //! | file `<GT_ROOT>/demo/hang-<actor>` | while it exists: no heartbeat, no answer, no log |
 //! | file `<GT_ROOT>/demo/doze-<actor>` | while it exists: no heartbeat, but what is typed is taken as ever |
 //! | file `<GT_ROOT>/demo/exit-<actor>` | exits at once with the code the file holds |
@@ -50,8 +53,9 @@ use rustix::{
     termios::{OptionalActions, tcgetattr, tcsetattr},
 };
 
-use self::recording::Recording;
+use self::{conversing::Conversation, recording::Recording};
 
+mod conversing;
 mod mailbox;
 mod recording;
 mod v1;
@@ -187,6 +191,7 @@ struct Agent {
     cycle: u64,
     keys: Keys,
     dialog: Option<Dialog>,
+    conversation: Option<Conversation>,
     /// When the question comes up.
     asks_at: Option<Instant>,
 }
@@ -232,6 +237,7 @@ impl Agent {
             cycle: 0,
             keys: Keys::default(),
             dialog: Dialog::named(&variable("STANDIN_DIALOG")),
+            conversation: None,
             asks_at: None,
         }
     }
@@ -248,6 +254,14 @@ impl Agent {
         if let Some(code) = exit {
             return code.trim().parse().unwrap_or(1);
         }
+        let is_there = |what: &str| self.demo(what).is_some_and(|path| path.exists());
+        self.conversation = match Conversation::begin(args, is_there("cut"), is_there("forget")) {
+            Ok(conversation) => conversation,
+            Err(text) => {
+                show(&format!("{text}\r\n"));
+                return 1;
+            }
+        };
         if let Some(delay) = env::var("STANDIN_DELAY_MS").ok().and_then(|text| text.parse().ok()) {
             thread::sleep(Duration::from_millis(delay));
         }
@@ -339,13 +353,16 @@ impl Agent {
         None
     }
 
-    fn received(&self, text: &[u8]) {
+    fn received(&mut self, text: &[u8]) {
         let text = String::from_utf8_lossy(text);
         if text.is_empty() || self.hangs() {
             return;
         }
         if let Some(root) = &self.root {
             append(&root.join(format!("demo/received-{}.log", self.actor)), &format!("{text}\n"));
+        }
+        if let Some(conversation) = &mut self.conversation {
+            conversation.say(&text);
         }
         match text.strip_prefix("say ") {
             Some(words) => show(&format!("\r\n{words}\r\n")),
