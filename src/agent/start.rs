@@ -123,16 +123,15 @@ impl Start<'_> {
         let key = kill::key(&session);
         self.write_state_file().await;
         self.show_to_gt(&session).await;
-        let first = words.first.as_ref();
-        if wanted == Wanted::Oneshot && first.is_none_or(|first| first.typed.is_none()) {
+        if wanted == Wanted::Oneshot && words.first.as_ref().is_none_or(|first| first.typed.is_none()) {
             return Ok(self.up(key, began));
         }
         let rest = async {
             self.dress().await;
             self.agent_appears(&key, &program).await?;
             drop(slot);
-            self.ready(&key, &program).await?;
-            self.open(&key, &program, directory, first).await?;
+            self.ready(&key, &program, &words).await?;
+            self.open(&key, &program, directory, &words).await?;
             Ok(self.up(key.clone(), began))
         };
         self.unless_it_cannot_run(&key, &program, rest).await

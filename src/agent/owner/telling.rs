@@ -18,7 +18,7 @@ use crate::{
         phase::Phase,
         polecat::texts,
         reason::{Cause, CrashLoop, DeathReport, Reason},
-        restart, start,
+        restart, screens, start,
     },
     clock::Now,
     deaths::{register::ACTOR as DEATHS, rules::ConfirmedDeath},
@@ -32,6 +32,9 @@ use crate::{
         log::line::AS_IS,
     },
 };
+
+/// A question that is answered automatically is gone by then.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
 
 /// Logs one line about an agent: the text names it, and programs find it in fields.
 macro_rules! log {
@@ -194,6 +197,25 @@ impl Owner {
             let sent = mail::send(&deps, "mayor/", &subject, &text).await;
             let entry = Entry::mailed(deps.now().wall, "", "mayor/", &subject, sent);
             deps.records.happened(&spec.identity, entry);
+        });
+    }
+
+    /// Its screen shows a question. People are alerted when nothing answers it soon.
+    pub fn asks(&mut self, title: String) {
+        let (deps, spec) = (self.deps.clone(), self.spec.clone());
+        self.work.run(async move {
+            tokio::time::sleep(ANSWERED_WITHIN).await;
+            if !screens::still_asks(&deps, &spec, &title).await {
+                return;
+            }
+            let payload = serde_json::json!({
+                "agent": spec.identity.to_string(),
+                "session": spec.session,
+                "question": title,
+                "attach": deps.sessions.place().attach(&spec.session),
+            });
+            let event = TownEvent::ours(deps.now().wall, "waiting_at_question", payload);
+            notify::send(&deps, &event).await;
         });
     }
 
