@@ -23,7 +23,10 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("ports, and what is behind them", &["ports"]),
     ("sessions, processes, commands, databases", &["sessions", "processes", "commands", "sqlite"]),
     ("a Gas Town on disk", &["town"]),
-    ("the ground", &["clock", "go_duration", "panics", "signals", "stopping", "terminal", "turns"]),
+    (
+        "the ground",
+        &["clock", "go_duration", "panics", "secrets", "signals", "stopping", "terminal", "turns"],
+    ),
 ];
 
 /// The largest circle there may be.

@@ -21,7 +21,7 @@ use crate::{
 
 mod wording;
 
-pub use wording::{NO_AGENT_YET, reported_by};
+pub use wording::{NO_AGENT_YET, reported_by, signal};
 
 /// One thing that happened to an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -204,6 +204,10 @@ pub struct State {
     pub trace: Vec<trace::Line>,
     /// Mails sent: recipient and subject.
     pub mails: Vec<(Duration, String, String)>,
+    /// The bodies of these mails.
+    pub bodies: Vec<String>,
+    /// The alerts that `notify.command` got.
+    pub alerts: Vec<serde_json::Value>,
     /// What `bd` knows, by id: each bead as `bd show` prints it.
     pub beads: BTreeMap<String, serde_json::Value>,
     /// What can be read of their databases without `bd`.
@@ -270,6 +274,8 @@ impl World {
             adversary: false,
             trace: Vec::new(),
             mails: Vec::new(),
+            bodies: Vec::new(),
+            alerts: Vec::new(),
             beads: BTreeMap::new(),
             bead_files: BeadFiles::default(),
             bd_daemon: false,
