@@ -65,6 +65,12 @@ static BEGIN: LazyLock<Regex> =
     LazyLock::new(|| constant(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"));
 static END: LazyLock<Regex> = LazyLock::new(|| constant(r"-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"));
 
+/// The beginning of a secret at the end of a line, too short to be one, and the least length of the rest in the next line.
+static BEGUN: LazyLock<Regex> = LazyLock::new(|| {
+    constant(r"(?:sk-ant-|gh[pousr]_|github_pat_|glpat-|AKIA|ASIA|AIza|xox[abeoprs]-|eyJ)[A-Za-z0-9_-]*$")
+});
+const BEGUN_REST: usize = 12;
+
 /// Compiles a constant pattern; the tests compile them all.
 #[allow(clippy::expect_used, reason = "constants that the tests compile")]
 fn constant(pattern: &str) -> Regex {
@@ -84,7 +90,13 @@ pub fn mask(lines: &[String]) -> Vec<String> {
         if is_cut && let Some(rest) = rest {
             secrets.push(rest);
         }
-        is_cut = secrets.iter().any(|secret| secret.end == body.len() && !secret.is_empty());
+        let goes_on = bodies
+            .get(at + 1)
+            .and_then(|next| rest_of_a_secret(next))
+            .is_some_and(|rest| rest.len() >= BEGUN_REST);
+        secrets.extend(BEGUN.find(bodies[at]).filter(|_| goes_on).map(|begun| begun.range()));
+        let is_pem = in_pem[at] || BEGIN.is_match(bodies[at]);
+        is_cut = !is_pem && secrets.iter().any(|secret| secret.end == body.len() && !secret.is_empty());
         let shown = replaced(bodies[at], secrets);
         format!("{}{shown}{}", &line[..body.start], &line[body.end..])
     });

@@ -111,6 +111,12 @@ fn a_wrapped_secret_is_masked_on_all_its_lines() {
             "│ use [masked] │\n│ [masked] │\n│ gH4 and go on                │",
         ),
         ("its rest alone in a line", "TOKEN=4tQm8VbX2nLc7ZrK9wYp\n3sDf", "TOKEN=[masked]\n[masked]"),
+        ("its mark alone in a line", "use sk-ant-api03-\nZk3vQ9xW1mT7bN5cR8", "use [masked]\n[masked]"),
+        (
+            "marks in sentences",
+            "begin with ghp_\nor with github_pat_",
+            "begin with ghp_\nor with github_pat_",
+        ),
         (
             "a sentence below",
             "TOKEN=4tQm8VbX2nLc7ZrK\nThe token is set.",

@@ -51,10 +51,8 @@ fn what_the_settings_do_not_allow_is_left_to_people() {
 #[test]
 fn a_warning_of_a_mode_that_its_command_did_not_ask_for_is_left_to_people() {
     simulate(606, |world| async move {
-        world.write(
-            "settings/config.json",
-            r#"{"agents":{"claude":{"command":"claude","args":["--model","opus"]}}}"#,
-        );
+        world
+            .write("r/settings/config.json", r#"{"runtime":{"command":"claude","args":["--model","opus"]}}"#);
         let supervisor = asking(&world, Asks::permissions(0)).await;
         world.pass(mins(2)).await;
         assert_eq!(supervisor.agent("r/witness").await.state, "waiting_at_question");

@@ -234,7 +234,7 @@ fn mistakes_in_ours_name_key_line_and_column() {
         (
             "the older spelling adds",
             "{\"dialogs\": {\"answer\": []}, \"questions\": {\"trust_folder\": true}}",
-            "settings/supervisor.json:1:61: questions.trust_folder: dialogs.answer does not name trust_folder; remove",
+            "settings/supervisor.json:1:59: questions.trust_folder: dialogs.answer does not name trust_folder; remove",
         ),
         (
             "naming",
