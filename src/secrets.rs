@@ -4,7 +4,7 @@
 //! `Bearer `). One that a terminal has wrapped is masked on all its lines. What has neither form nor name cannot be
 //! recognised: this makes text safer to keep, not safe to publish.
 
-use std::{ops::Range, sync::LazyLock};
+use std::{iter::once, ops::Range, sync::LazyLock};
 
 use regex::Regex;
 
@@ -85,7 +85,7 @@ pub fn mask(lines: &[String]) -> Vec<String> {
     let masked = lines.iter().enumerate().map(|(at, line)| {
         let body = body(line);
         let mut secrets =
-            if in_pem[at] && !body.is_empty() { vec![0..body.len()] } else { secrets(bodies[at]) };
+            if in_pem[at] && !body.is_empty() { once(0..body.len()).collect() } else { secrets(bodies[at]) };
         let rest = rest_of_a_secret(bodies[at]);
         if is_cut && let Some(rest) = rest {
             secrets.push(rest);
