@@ -134,6 +134,7 @@ mod internals {
     pub mod ports;
     pub mod processes;
     pub mod roles;
+    pub mod secrets;
     pub mod service;
     pub mod sessions;
     pub mod signals;

@@ -31,6 +31,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
             "go_duration",
             "local_time",
             "panics",
+            "secrets",
             "signals",
             "stopping",
             "terminal",

@@ -75,6 +75,21 @@ pub fn v1(
     words
 }
 
+/// The arguments with which Claude Code asks for its mode without permissions (1.0 to 2.1).
+const SKIPS_PERMISSIONS: [&str; 2] =
+    ["--dangerously-skip-permissions", "--permission-mode=bypassPermissions"];
+
+/// Whether the words that run `program`, or the shell command `instead`, ask for Claude's mode without permissions.
+pub fn skips_permissions(program: &AgentProgram, instead: Option<&str>) -> bool {
+    let words = match instead {
+        Some(command) => command.split_whitespace().map(str::to_owned).collect(),
+        None => [program.wrapper.as_slice(), &program.args].concat(),
+    };
+    let asks = |word: &String| SKIPS_PERMISSIONS.contains(&word.as_str());
+    let in_two = |pair: &[String]| pair == ["--permission-mode", "bypassPermissions"];
+    words.iter().any(asks) || words.windows(2).any(in_two)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +147,27 @@ mod tests {
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
             initial_prompt: prompt.map(str::to_owned),
             ..preset("claude").unwrap()
+        }
+    }
+
+    #[test]
+    fn which_ask_for_the_mode_without_permissions() {
+        for (case, args, instead, asks) in [
+            ("the preset's", &["--dangerously-skip-permissions"][..], None, true),
+            ("as a mode", &["--permission-mode", "bypassPermissions"], None, true),
+            ("as a mode, in one word", &["--permission-mode=bypassPermissions"], None, true),
+            ("another mode", &["--permission-mode", "plan"], None, false),
+            ("none", &["--model", "opus"], None, false),
+            ("only allowed", &["--allow-dangerously-skip-permissions"], None, false),
+            ("in the role's command", &[], Some("exec claude --dangerously-skip-permissions 'go'"), true),
+            (
+                "the role's command is another",
+                &["--dangerously-skip-permissions"],
+                Some("exec claude"),
+                false,
+            ),
+        ] {
+            assert_eq!(skips_permissions(&program(args, None), instead), asks, "{case}");
         }
     }
 

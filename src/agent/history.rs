@@ -8,7 +8,8 @@
 //! **Its cost is bounded.** An agent has at most [`ENTRIES`] entries, and all agents together [`ALL_ENTRIES`] (the agent with
 //! the most loses its oldest); there are at most [`AGENTS`] agents (those that are gone are removed first), and each text has at
 //! most `entry::TEXT` characters. In a town of 1000 healthy agents the file has 0.3 MB, 2 MB when each has died twice, a
-//! few times that at the very most; rendering 2 MB takes 3 ms. One writer saves the whole file seconds after a change, then rests
+//! few times that at the very most; rendering 2 MB takes 3 ms. Last screens of agents that died (`entry.death`) add at most 2 MB:
+//! an agent has at most [`SCREENS`], and all together [`ALL_SCREENS`], each of at most 4 KiB. One writer saves the whole file seconds after a change, then rests
 //! a hundred times as long as that took ([`housekeeping::keep_histories`](crate::tree::housekeeping::keep_histories)): however many
 //! agents die, writing takes at most a hundredth of the time.
 
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::phase::Phase;
 
+mod ending;
 mod entry;
 pub mod finding;
 pub mod rendering;
@@ -24,12 +26,17 @@ pub mod story;
 #[cfg(test)]
 mod tests;
 
+pub use ending::Ending;
 pub use entry::{Entry, Kind};
 
 /// The most entries of one agent.
 pub const ENTRIES: usize = 50;
 /// The most entries of all agents together.
 pub const ALL_ENTRIES: usize = 10_000;
+/// The most last screens of one agent.
+pub const SCREENS: usize = 5;
+/// The most last screens of all agents together.
+pub const ALL_SCREENS: usize = 500;
 /// The most agents with a history.
 pub const AGENTS: usize = 2_000;
 
@@ -60,9 +67,28 @@ impl History {
         self.keep_to_the_bound();
     }
 
-    /// Forgets the oldest beyond [`ENTRIES`].
+    /// Forgets the oldest beyond [`ENTRIES`], and the oldest screens beyond [`SCREENS`].
     pub fn keep_to_the_bound(&mut self) {
         self.entries.drain(..self.entries.len().saturating_sub(ENTRIES));
+        self.keep_screens(SCREENS);
+    }
+
+    /// How many last screens it has.
+    pub fn screens(&self) -> usize {
+        self.entries.iter().filter_map(|it| it.death.as_ref()).filter(|it| !it.last_screen.is_empty()).count()
+    }
+
+    /// Forgets the oldest last screens beyond this many. Returns whether there were any.
+    pub fn keep_screens(&mut self, most: usize) -> bool {
+        let with_screen = self.entries.iter_mut().filter_map(|it| it.death.as_mut());
+        let old = with_screen.filter(|it| !it.last_screen.is_empty()).rev().skip(most);
+        old.map(|death| death.forget_screen()).count() > 0
+    }
+
+    /// How it died last, if that was after this time.
+    pub fn last_death(&self, since: Timestamp) -> Option<&Ending> {
+        let last = self.entries.iter().rev().find(|it| it.death.is_some());
+        last.filter(|it| it.latest() >= since)?.death.as_deref()
     }
 
     /// Whether the last change led to where this one does, so that it is only found out again. That one runs, or is being

@@ -22,6 +22,7 @@ pub mod hooks;
 pub mod identify;
 pub mod incidents;
 pub mod kill;
+pub mod last_screen;
 pub mod lifecycle;
 pub mod liveness;
 pub mod mailing;

@@ -3,13 +3,16 @@
 //! A key pressed at a question chooses something: Enter the option under the cursor, Escape often the end of the
 //! program. So a menu is never taken for a prompt, and an answer moves the cursor one step at a time and reads its
 //! position after each. The texts are those of Claude Code 1.0 to 2.1, Codex 0.23 to 0.155 and Gemini CLI 0.1 to 0.33.
-//! What an agent *says* about menus is no question: a menu is the last thing on its screen, with no prompt below it.
+//! What an agent *says* about menus is no question: a menu is the last thing on its screen, with neither a prompt nor a
+//! message of the agent below it.
 
-use std::sync::LazyLock;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use regex::Regex;
 
-use crate::{sessions::Key, town::settings::Questions};
+use crate::{sessions::Key, town::dialogs::Dialog};
+
+mod known;
 
 /// The line that names the key to continue is within this many of the last lines that are not blank.
 const FOOTER: usize = 5;
@@ -29,7 +32,7 @@ pub struct Question {
     /// The question, for people: one line of the screen.
     pub title: String,
     /// Which known question it is; `None` for others.
-    pub known: Option<Known>,
+    pub known: Option<Dialog>,
     /// Its options; `None` when they could not be parsed.
     pub menu: Option<Menu>,
 }
@@ -43,45 +46,30 @@ pub struct Menu {
     pub cursor: usize,
 }
 
-/// A question that may be answered where the settings allow it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Known {
-    /// Claude warns of its mode without permissions: accepted.
-    BypassPermissions,
-    /// A newer version of the program exists: skipped.
-    Update,
-    /// Whether the directory it was started in is trusted: yes.
-    TrustFolder,
-}
-
 /// The question on a screen, if there is one.
 pub fn shown(screen: &[String]) -> Option<Question> {
     let lines: Vec<Line> = screen.iter().map(|line| Line::of(line)).collect();
     let pointer = lines.iter().rposition(|line| line.pointer.is_some());
     let menu = pointer.and_then(|at| menu(&lines, at));
     let footer = footer(&lines, pointer);
-    if menu.is_none() && footer.is_none() {
+    let last = pointer.filter(|_| menu.is_some()).max(footer)?;
+    if lines[last + 1..].iter().any(|line| line.is_said) {
         return None;
     }
     let first = menu.as_ref().map(|(_, first)| *first).or(pointer).or(footer)?;
     let menu = menu.map(|(menu, _)| menu);
     let above: Vec<&str> =
         lines[first.saturating_sub(ABOVE)..first].iter().map(|line| line.text.as_str()).collect();
-    let known = menu.as_ref().and_then(|menu| known(&above, menu));
+    let known = menu.as_ref().and_then(|menu| known::kind(&above, menu));
     let title = title(&above)
         .or_else(|| lines[first..].iter().map(|line| line.text.as_str()).find(|it| !it.is_empty()));
     Some(Question { title: title.unwrap_or_default().chars().take(TITLE).collect(), known, menu })
 }
 
-/// The index of the option to choose; `None` when the question is not to be answered.
-pub fn answer(question: &Question, allowed: &Questions) -> Option<usize> {
-    let menu = question.menu.as_ref()?;
-    let (allowed, wanted): (bool, &[&str]) = match question.known? {
-        Known::BypassPermissions => (allowed.bypass_permissions, ACCEPT),
-        Known::Update => (allowed.update, SKIP),
-        Known::TrustFolder => (allowed.trust_folder, TRUST),
-    };
-    allowed.then(|| option(menu, wanted)).flatten()
+/// The index of the option to choose, where questions of these kinds are answered; `None` when this one is not.
+pub fn answer(question: &Question, answered: &BTreeSet<Dialog>) -> Option<usize> {
+    let kind = question.known.filter(|kind| answered.contains(kind))?;
+    known::choice(kind, question.menu.as_ref()?)
 }
 
 /// The key that moves the cursor towards an option, or chooses it when the cursor is there.
@@ -90,42 +78,6 @@ pub fn next_key(menu: &Menu, target: usize) -> Key {
         std::cmp::Ordering::Less => Key::Up,
         std::cmp::Ordering::Equal => Key::Enter,
         std::cmp::Ordering::Greater => Key::Down,
-    }
-}
-
-const ACCEPT: &[&str] = &["yes, i accept"];
-const SKIP: &[&str] = &["skip"];
-const TRUST: &[&str] = &["yes", "trust folder"];
-/// How a trust question words its "no"; the permission dialog of a tool words it differently.
-const DISTRUST: &[&str] = &["no, exit", "no, quit", "don't trust"];
-
-fn option(menu: &Menu, wanted: &[&str]) -> Option<usize> {
-    menu.options.iter().position(|option| {
-        let option = option.to_lowercase();
-        let goes_on = |rest: &str| rest.chars().next().is_none_or(|next| !next.is_alphanumeric());
-        wanted.iter().any(|wanted| option.strip_prefix(wanted).is_some_and(goes_on))
-    })
-}
-
-fn known(above: &[&str], menu: &Menu) -> Option<Known> {
-    let says = |words: &[&str]| {
-        above.iter().any(|line| {
-            let line = line.to_lowercase();
-            words.iter().all(|word| line.contains(word))
-        })
-    };
-    let offers = |wanted| option(menu, wanted).is_some();
-    if says(&["bypass permissions mode"]) && offers(ACCEPT) {
-        Some(Known::BypassPermissions)
-    } else if says(&["update available"]) && offers(SKIP) {
-        Some(Known::Update)
-    } else if ["folder", "directory", "project"].iter().any(|what| says(&["trust", what]))
-        && offers(TRUST)
-        && offers(DISTRUST)
-    {
-        Some(Known::TrustFolder)
-    } else {
-        None
     }
 }
 
@@ -139,6 +91,10 @@ struct Line {
     option: Option<(u32, String)>,
     /// The column in which its text begins, after a cursor.
     column: usize,
+    /// Whether it is a horizontal rule.
+    is_rule: bool,
+    /// Whether it begins a message of the agent, or shows that it works or takes input: what is above it is over.
+    is_said: bool,
 }
 
 impl Line {
@@ -154,10 +110,15 @@ impl Line {
         let text = words(text);
         let option = OPTION.captures(&text).and_then(|found| {
             let number = found.get(1)?.as_str().parse().ok()?;
-            Some((number, found.get(2)?.as_str().to_owned()))
+            Some((number, found.get(2).or_else(|| found.get(3))?.as_str().to_owned()))
         });
         let pointer = rest.map(|_| text.clone());
-        Line { text: if rest.is_some() { text.clone() } else { words(bare) }, pointer, option, column }
+        let text = if rest.is_some() { text } else { words(bare) };
+        let says = |words| text.to_lowercase().contains(words);
+        let is_said =
+            !framed && (SAID.is_match(&text) || says("esc to interrupt") || says("? for shortcuts"));
+        let is_rule = bare.is_empty() && raw.contains(['─', '━', '═', '╌']);
+        Line { text, pointer, option, column, is_rule, is_said }
     }
 }
 
@@ -165,7 +126,11 @@ fn words(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-static OPTION: LazyLock<Regex> = LazyLock::new(|| constant(r"^(\d{1,2})[.)] (\S.*)$"));
+/// Claude's fullscreen renderer leaves out the space (2.1.89 and later).
+static OPTION: LazyLock<Regex> = LazyLock::new(|| constant(r"^(\d{1,2})[.)](?: (\S.*)|([^\s\d].*))$"));
+
+/// The marks before what an agent says, or before what a tool of it did.
+static SAID: LazyLock<Regex> = LazyLock::new(|| constant(r"^[●⏺•✦⎿] "));
 
 /// The keys to continue with, as the last lines of a question name them. Working agents say "esc to interrupt",
 /// Gemini's "(esc to cancel, 5s)".
@@ -213,16 +178,19 @@ fn menu(lines: &[Line], at: usize) -> Option<(Menu, usize)> {
 
 fn numbered(lines: &[Line], at: usize, number: u32) -> Vec<usize> {
     let mut options = vec![at];
+    // A menu has one cursor, and its options begin in the same column, but for the width of a number.
+    let belongs = |line: &Line| line.pointer.is_none() && line.column.abs_diff(lines[at].column) <= 1;
     let mut walk = |step: fn(usize) -> Option<usize>, next: fn(u32) -> u32| {
         let (mut wanted, mut since, mut at) = (next(number), 0, step(at));
         let mut found = Vec::new();
         while let Some(here) = at.filter(|here| *here < lines.len() && since < BETWEEN && wanted > 0) {
             match &lines[here].option {
-                Some((number, _)) if *number == wanted => {
+                Some((number, _)) if *number == wanted && belongs(&lines[here]) => {
                     found.push(here);
                     (wanted, since) = (next(wanted), 0);
                 }
                 Some(_) => break,
+                None if lines[here].is_rule => break,
                 None => since += 1,
             }
             at = step(here);
@@ -248,7 +216,9 @@ fn aligned(lines: &[Line], at: usize) -> Vec<usize> {
 /// The question: the last line above the options that ends in a question mark, else the first line of the block.
 fn title<'a>(above: &[&'a str]) -> Option<&'a str> {
     let asks = above.iter().rev().find(|line| line.ends_with('?'));
-    let warns = above.iter().find(|line| line.starts_with("WARNING") || line.contains("pdate available"));
+    let warns = above.iter().find(|line| {
+        line.starts_with("WARNING") || line.contains("pdate available") || line.contains("found in .mcp.json")
+    });
     let first =
         || above.iter().rev().skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty()).last();
     warns.or(asks).or_else(first).copied()
@@ -257,3 +227,7 @@ fn title<'a>(above: &[&'a str]) -> Option<&'a str> {
 #[cfg(test)]
 #[path = "questions/tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "questions/talk_tests.rs"]
+mod talk_tests;

@@ -27,7 +27,7 @@ mod wording;
 /// The code of a start that waits for memory.
 pub const MEMORY: &str = "memory";
 
-pub use wording::{NO_AGENT_YET, reported_by};
+pub use wording::{NO_AGENT_YET, reported_by, signal};
 
 /// One thing that happened to an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]

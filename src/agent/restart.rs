@@ -123,7 +123,8 @@ pub fn lived(history: &mut RestartHistory, now: Timestamp, lived: Duration, poli
     let before = history.clone();
     if lived >= policy.stable_after {
         begin_afresh(history);
-    } else if lived >= ALIVE_AGAIN && history.crash_loop_since.is_some_and(|since| born(now, lived) >= since)
+    } else if lived >= ALIVE_AGAIN
+        && history.crash_loop_since.is_some_and(|since| earlier(now, lived) >= since)
     {
         // Its life began after the crash loop and has lasted: the trial start succeeded.
         history.crash_loop_since = None;
@@ -170,8 +171,9 @@ pub(super) fn later(time: Timestamp, by: Duration) -> Timestamp {
     SignedDuration::try_from(by).ok().and_then(|by| time.checked_add(by).ok()).unwrap_or(Timestamp::MAX)
 }
 
-fn born(now: Timestamp, lived: Duration) -> Timestamp {
-    SignedDuration::try_from(lived).ok().and_then(|by| now.checked_sub(by).ok()).unwrap_or(Timestamp::MIN)
+/// The difference of a time and a duration; the minimum when it overflows.
+pub(super) fn earlier(time: Timestamp, by: Duration) -> Timestamp {
+    SignedDuration::try_from(by).ok().and_then(|by| time.checked_sub(by).ok()).unwrap_or(Timestamp::MIN)
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
-//! Reading screens: what is done about what a screen shows. A question that an agent waits at is reported once.
+//! Reading screens: what is done about what a screen shows. A question that an agent waits at is reported once, with how a
+//! person attaches to its session; the agent's owner alerts people when it is not answered.
 
 use super::{oom, record::screens::Turn};
 use crate::{
     agent::{history::Entry, spec::AgentSpec},
     deps::Deps,
     sessions::{PaneTarget, SessionsError, scan::Scan},
+    supervision::messages::Broadcast,
     town::usage_limit::SCREEN_LINES,
 };
 
@@ -17,7 +19,11 @@ fn saw(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget, lines: Vec<String>) {
     let key = agent.problem_key(QUESTION);
     match question {
         Some(title) => {
-            let text = format!("{} waits at a question, nothing is typed to it: {title}", agent.identity);
+            let attach = deps.sessions.place().attach(&agent.session);
+            let who = &agent.identity;
+            let text = format!(
+                "{who} waits at a question, nothing is typed to it: {title}; to answer it, run `{attach}`"
+            );
             deps.problems.report(key, text);
             let entry = Entry::word(
                 now.wall,
@@ -26,6 +32,7 @@ fn saw(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget, lines: Vec<String>) {
                 "nothing is typed to it",
             );
             deps.records.happened(&agent.identity, entry);
+            deps.directory.send(&agent.identity, Broadcast::Asks(title));
         }
         None => deps.problems.clear(&key),
     }
@@ -36,6 +43,16 @@ pub async fn read(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget) -> Result<V
     let lines = deps.sessions.capture(pane, SCREEN_LINES).await?;
     saw(deps, agent, pane, lines.clone());
     Ok(lines)
+}
+
+/// Whether this agent still waits at the question with this title, as its screen shows now.
+pub async fn still_asks(deps: &Deps, agent: &AgentSpec, title: &str) -> bool {
+    let asks =
+        || deps.records.screen(&agent.identity, None).filter(|it| it.question.as_deref() == Some(title));
+    let Some(screen) = asks() else { return false };
+    // A screen that cannot be read now may still show it: the last one counts.
+    let _ = read(deps, agent, &screen.pane).await;
+    asks().is_some()
 }
 
 /// The most screens that are requested at once.

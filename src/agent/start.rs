@@ -186,8 +186,8 @@ impl Start<'_> {
             self.dress().await;
             self.agent_appears(&key, program).await?;
             drop(slot);
-            self.ready(&key, program).await?;
-            self.open(&key, program, site.directory.clone(), first.as_ref(), talk).await?;
+            self.ready(&key, program, site).await?;
+            self.open(&key, program, site, first.as_ref(), talk).await?;
             pollers::begin(self.deps, self.spec).await;
             Ok(self.up(key.clone(), site.began, talk))
         };

@@ -1,7 +1,7 @@
 //! Notify: alerts people outside the town, through the command in `notify.command`.
 //!
-//! The setting is a shell line (`sh -c`), run in the town. It gets the alert as one line of JSON on stdin, the same
-//! as in the event log. After `notify.timeout` it is killed with everything it started. A failing command is reported
+//! The setting is a shell line (`sh -c`), run in the town. It gets the alert as one line of JSON on stdin, in the form
+//! of the event log; what only people need is not in that log. After `notify.timeout` it is killed with everything it started. A failing command is reported
 //! once, until it works again, and is not repeated. Nothing waits for the command.
 
 use serde::Serialize;

@@ -199,6 +199,12 @@ pub struct Place {
 }
 
 impl Place {
+    /// The shell command with which a person attaches to exactly this session.
+    pub fn attach(&self, session: &str) -> String {
+        let (socket, session) = (self.socket.to_string_lossy(), format!("={session}"));
+        shell_words::join(["tmux", "-S", &socket, "attach", "-t", &session])
+    }
+
     /// Whether a socket named by another program is this one.
     pub fn is_at(&self, socket: &str) -> bool {
         self.socket == Path::new(socket)

@@ -23,6 +23,8 @@ pub enum Broadcast {
     Scanned(Arc<Scan>),
     /// From the session watch: a session ended, or something in it. Sent to the actor of its agent, and to no other.
     Died(Death),
+    /// From whoever read its screen: the agent waits at a question with this title. Sent to the agent's actor, and to no other.
+    Asks(String),
     /// From the root: the settings or files of the town changed, so earlier decisions may change.
     TownChanged,
     /// From the root: `daemon/restart_state.json` was changed by another program.

@@ -9,6 +9,7 @@ pub mod boot_status;
 pub mod daemon_state;
 pub mod deacon_file;
 pub mod dialect;
+pub mod dialogs;
 pub mod disk_task;
 pub mod environment;
 pub mod events;

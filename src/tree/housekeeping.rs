@@ -83,6 +83,10 @@ pub async fn keep_histories(deps: &Deps) {
         tokio::time::sleep(HISTORIES_SETTLE).await;
         changed.mark_unchanged();
         let began = deps.now();
+        if !deps.settings().history.last_screen {
+            deps.records.forget_last_screens();
+            changed.mark_unchanged();
+        }
         deps.records.save_histories(deps).await;
         // A slow disk, or a long history, must not lead to constant writing.
         tokio::time::sleep(deps.now().since(began) * HISTORIES_REST).await;

@@ -23,6 +23,7 @@ mod elsewhere;
 mod feed;
 mod foreign;
 mod gas_town_1;
+mod last_screens;
 mod ledger;
 mod limits;
 mod lives;

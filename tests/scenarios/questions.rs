@@ -49,6 +49,48 @@ fn what_the_settings_do_not_allow_is_left_to_people() {
 }
 
 #[test]
+fn a_warning_of_a_mode_that_its_command_did_not_ask_for_is_left_to_people() {
+    simulate(606, |world| async move {
+        world
+            .write("r/settings/config.json", r#"{"runtime":{"command":"claude","args":["--model","opus"]}}"#);
+        let supervisor = asking(&world, Asks::permissions(0)).await;
+        world.pass(mins(2)).await;
+        assert_eq!(supervisor.agent("r/witness").await.state, "waiting_at_question");
+        assert_eq!(world.logged("answered").len(), 0);
+    });
+}
+
+#[test]
+fn one_that_stays_is_alerted_once_with_how_to_attach_and_one_that_is_answered_is_not() {
+    simulate(607, |world| async move {
+        world.write("settings/supervisor.json", r#"{"notify": {"command": "ring the bell"}}"#);
+        let supervisor = asking(&world, Asks::permissions(0)).await;
+        world.pass(mins(2)).await;
+        assert_eq!(world.state().alerts, [serde_json::Value::Null; 0], "it was answered");
+        world.ask_in(&witness("r"), Asks::theme(0));
+        world.pass(mins(10)).await;
+        let alerts = world.state().alerts.clone();
+        let [alert] = alerts.as_slice() else { panic!("{alerts:?}") };
+        let attach = format!("tmux -S {} attach -t '={}'", world_socket(&supervisor), witness("r"));
+        assert_eq!(
+            (&alert["type"], &alert["payload"]),
+            (
+                &serde_json::json!("waiting_at_question"),
+                &serde_json::json!({"agent": "r/witness", "session": witness("r"), "question": TITLE, "attach": attach})
+            )
+        );
+        let problems = supervisor.snapshot().await.problems;
+        let problem = problems.values().next().unwrap();
+        assert!(problem.ends_with(&format!("{TITLE}; to answer it, run `{attach}`")), "{problem}");
+        assert!(!world.text(".events.jsonl").unwrap_or_default().contains("waiting_at_question"));
+    });
+}
+
+fn world_socket(supervisor: &Supervisor) -> String {
+    supervisor.deps.sessions.place().socket.to_string_lossy().into_owned()
+}
+
+#[test]
 fn one_that_waits_at_a_question_is_instructed_once_it_is_answered() {
     for after in [0, 1_500] {
         simulate(602, |world| async move {

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Ending;
 use crate::{
     agent::{phase::Phase, reason::Reason},
     ledger::mail::Sent,
@@ -46,6 +47,9 @@ pub struct Entry {
     /// What was done about it, and why where `seen` does not say it ("restart 2 waits").
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub done: String,
+    /// How it died, when it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub death: Option<Box<Ending>>,
     /// When that state ends by itself; then the agent is tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
@@ -69,7 +73,18 @@ impl Entry {
     /// An entry without a state.
     pub(crate) fn new(kind: Kind, at: Timestamp, seen: &str, done: &str) -> Self {
         let (seen, done) = (one_line(seen), one_line(done));
-        Entry { at, kind, reason: String::new(), seen, state: None, done, until: None, times: 1, last: None }
+        Entry {
+            at,
+            kind,
+            reason: String::new(),
+            seen,
+            state: None,
+            done,
+            death: None,
+            until: None,
+            times: 1,
+            last: None,
+        }
     }
 
     /// This happened.
@@ -86,6 +101,11 @@ impl Entry {
     /// This is why.
     pub(crate) fn because(self, code: &str) -> Self {
         Entry { reason: code.to_owned(), ..self }
+    }
+
+    /// It died like this.
+    pub(crate) fn dying(self, death: Option<Ending>) -> Self {
+        Entry { death: death.map(Box::new), ..self }
     }
 
     /// A message was sent: to the agent itself, or to somebody about it.
@@ -111,8 +131,9 @@ impl Entry {
 
     /// It happened again; what is new about it is taken over.
     pub(super) fn repeat(&mut self, again: Entry) {
-        let Entry { at, seen, done, until, .. } = again;
+        let Entry { at, seen, done, until, death, .. } = again;
         (self.seen, self.done, self.until) = (seen, done, until);
+        self.death = death.or(self.death.take());
         self.times = self.times.saturating_add(1);
         self.last = Some(at);
     }

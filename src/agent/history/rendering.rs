@@ -1,12 +1,16 @@
-//! An agent's history as people read it: one line an entry, in their time zone. Pure.
+//! An agent's history as people read it: one line an entry, in their time zone, and below a death how the agent died. Pure.
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::Entry;
-use crate::{agent::phase::Phase, local_time::LocalTime};
+use super::{Ending, Entry};
+use crate::{agent::phase::Phase, local_time::LocalTime, width};
+
+/// The width of what is shown below a death, in columns.
+const COLUMNS: usize = 80;
 
 /// The lines, oldest first: `10:02:16 died: crashed (exit 137), hook gt-abc → waiting: restart 2 waits, next try 10:02:46`.
-/// Times are of this zone, and have a date where that is not today's. The state stands where it changed.
+/// Times are of this zone, and have a date where that is not today's. The state stands where it changed. Lines below a death
+/// are indented: how long the agent lived, its signal, and its last screen, each line cut at 80 columns.
 pub fn lines(entries: &[Entry], now: Timestamp, zone: &TimeZone) -> Vec<String> {
     let local = LocalTime::new(now, zone);
     let mut state = None;
@@ -36,7 +40,15 @@ pub fn lines(entries: &[Entry], now: Timestamp, zone: &TimeZone) -> Vec<String> 
             Some(last) => format!(" ({} times, last {})", entry.times, local.time(last)),
             None => String::new(),
         };
-        format!("{} {}{often}", local.time(entry.at), local.text(&what))
+        let line = format!("{} {}{often}", local.time(entry.at), local.text(&what));
+        let death = entry.death.as_deref().map(below).unwrap_or_default();
+        std::iter::once(line).chain(death)
     };
-    entries.iter().map(line).collect()
+    entries.iter().flat_map(line).collect()
+}
+
+fn below(death: &Ending) -> Vec<String> {
+    let summary = Some(death.summary()).filter(|it| !it.is_empty()).map(|it| format!("    {it}"));
+    let screen = death.last_screen.iter().map(|line| width::cut(&format!("    | {line}"), COLUMNS));
+    summary.into_iter().chain(screen).collect()
 }

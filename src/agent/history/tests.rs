@@ -195,6 +195,105 @@ fn the_file_of_an_earlier_version_says_how_an_agent_was() {
     assert_eq!(histories[&agent("deacon")].phase, Some((Phase::Held, at(0))));
 }
 
+fn death(second: i64, lines: &[&str]) -> Entry {
+    let ending = Ending {
+        lived_seconds: Some(312),
+        exit: Some(137),
+        signal: Some("SIGKILL".to_owned()),
+        last_screen: lines.iter().map(|line| (*line).to_owned()).collect(),
+        last_screen_age_seconds: Some(47),
+    };
+    change(second, &format!("died {second}"), None).dying(Some(ending))
+}
+
+#[test]
+fn deaths_keep_the_last_few_screens_and_everything_else() {
+    let records = records();
+    for second in 0..8 {
+        records.happened(&agent("deacon"), death(second, &["bye"]));
+    }
+    let entries = records.history(&agent("deacon")).entries;
+    let kept: Vec<bool> =
+        entries.iter().map(|it| !it.death.as_ref().unwrap().last_screen.is_empty()).collect();
+    assert_eq!(kept, [false, false, false, true, true, true, true, true]);
+    assert!(entries.iter().all(|it| it.death.as_ref().unwrap().exit == Some(137)));
+    assert_eq!(entries[0].death.as_ref().unwrap().last_screen_age_seconds, None, "of no screen");
+    records.forget_last_screens();
+    assert_eq!(records.history(&agent("deacon")).screens(), 0);
+    for n in 0..ALL_SCREENS {
+        records.happened(&agent(&format!("r/polecats/p{n}")), death(1, &["bye"]));
+    }
+    (0..4).for_each(|second| records.happened(&agent("mayor"), death(second, &["bye"])));
+    let screens: usize = records.with_entries().iter().map(|it| records.history(it).screens()).sum();
+    assert_eq!(screens, ALL_SCREENS);
+    assert!(records.history(&agent("mayor")).screens() >= 1, "who dies last has the last word");
+}
+
+#[test]
+fn a_death_that_repeats_keeps_its_last_screen() {
+    let records = records();
+    for (second, line) in [(0, "first"), (1, "second")] {
+        let again = Entry { seen: "died".to_owned(), ..death(second, &[line]) };
+        records.happened(&agent("deacon"), again);
+    }
+    let entries = records.history(&agent("deacon")).entries;
+    assert_eq!(
+        (entries.len(), entries[0].death.as_ref().unwrap().last_screen.as_slice()),
+        (1, &["second".to_owned()][..])
+    );
+}
+
+#[test]
+fn the_last_death_counts_while_it_is_recent() {
+    let mut history = History::default();
+    assert_eq!(history.last_death(at(0)), None);
+    history.add(death(10, &["a"]));
+    history.add(death(20, &["b"]));
+    history.add(change(30, "started", None));
+    let last = |since| history.last_death(at(since)).map(|death| death.last_screen.join(""));
+    assert_eq!((last(0), last(20), last(21)), (Some("b".into()), Some("b".into()), None));
+}
+
+#[test]
+fn deaths_are_read_as_they_are_written_and_entries_without_them_as_before() {
+    let entry = death(0, &["a", "b"]);
+    let json = serde_json::to_value(&entry).unwrap();
+    assert_eq!(
+        json["death"],
+        serde_json::json!({"lived_seconds": 312, "exit": 137, "signal": "SIGKILL", "last_screen": ["a", "b"],
+            "last_screen_age_seconds": 47})
+    );
+    assert_eq!(serde_json::from_value::<Entry>(json).unwrap(), entry);
+    let before = r#"{"at": "2027-01-15T08:00:00Z", "kind": "change", "seen": "died: crashed"}"#;
+    assert_eq!(serde_json::from_str::<Entry>(before).unwrap().death, None);
+    assert!(!serde_json::to_string(&change(0, "died: crashed", None)).unwrap().contains("death"));
+}
+
+#[test]
+fn below_a_death_is_how_it_died_within_80_columns() {
+    let wide = ["中".repeat(60), "x".repeat(74), "x".repeat(75), "e\u{301}".repeat(74), "🎩".repeat(37)];
+    let lines: Vec<&str> = wide.iter().map(String::as_str).collect();
+    let shown = rendering::lines(&[death(0, &lines)], at(10), &jiff::tz::TimeZone::UTC);
+    assert_eq!(shown[1], "    lived 5m12s, SIGKILL (137); last screen, read 47s before the end:");
+    assert_eq!(shown[2], format!("    | {}…", "中".repeat(36)));
+    assert_eq!(shown[3], format!("    | {}", wide[1]));
+    assert_eq!(shown[4], format!("    | {}…", "x".repeat(73)));
+    assert_eq!(shown[5], format!("    | {}", wide[3]), "a mark has no width");
+    assert_eq!(shown[6], format!("    | {}", wide[4]));
+    for (name, ending, summary) in [
+        ("nothing is known", Ending::default(), ""),
+        ("its life", Ending { lived_seconds: Some(9), ..Ending::default() }, "lived 9s"),
+        ("its status", Ending { exit: Some(1), ..Ending::default() }, "exit 1"),
+        (
+            "a screen read after its end",
+            Ending { lived_seconds: Some(9), last_screen: vec!["a".to_owned()], ..Ending::default() },
+            "lived 9s; last screen:",
+        ),
+    ] {
+        assert_eq!(ending.summary(), summary, "{name}");
+    }
+}
+
 #[test]
 fn texts_are_short_and_one_line() {
     let entry = Entry::new(Kind::Change, at(0), "limit\n\u{1b}[2Jreached", &"é".repeat(10_000));

@@ -8,7 +8,7 @@ use super::Owner;
 use crate::{
     agent::{
         confirmation::{Observation, Permission, Presence},
-        history::{Entry, Kind, story},
+        history::{Ending, Entry, Kind, story},
         lifecycle::State,
         phase::Phase,
         reason::Reason,
@@ -35,12 +35,26 @@ impl Owner {
         let entry = story::entry(&self.lifecycle, reasons, request, now);
         self.settle(now);
         let Some(entry) = entry else { return };
+        let entry = entry.dying(self.ending(reasons));
         let (records, identity) = (&self.deps.records, &self.spec.identity);
         if std::mem::replace(&mut self.has_reported, true) {
             records.happened(identity, entry);
         } else {
             records.happened_if_news(identity, entry);
         }
+    }
+
+    /// How it died, if it did in this step. Its screen is kept from here on, unless the settings forbid that.
+    fn ending(&self, reasons: &[Reason]) -> Option<Ending> {
+        let died = |reason: &_| match reason {
+            Reason::Died(report) => Some(report.clone()),
+            _ => None,
+        };
+        let report = reasons.iter().find_map(died)?;
+        let is_kept = self.deps.settings().history.last_screen;
+        let session = report.session.as_ref().filter(|_| is_kept);
+        let screen = session.and_then(|it| self.deps.records.screen(&self.spec.identity, Some(&it.id)));
+        Some(Ending::of(&report, screen.as_ref().map(|it| (it.lines.as_slice(), it.at))))
     }
 
     /// Records why nothing is done to a live agent, while nothing may be done.

@@ -11,14 +11,14 @@ use tracing::Level;
 use super::Owner;
 use crate::{
     agent::{
-        history::Entry,
+        history::{Ending, Entry},
         incidents::{Condition, Incident},
         lifecycle::{Attempt, StartEnd},
         mailing::{self, IncidentMail},
         phase::Phase,
         polecat::texts,
         reason::{Cause, CrashLoop, DeathReport, Reason},
-        restart,
+        restart, screens,
         start::without_gt,
     },
     clock::Now,
@@ -34,6 +34,9 @@ use crate::{
     },
 };
 
+/// A question that is answered automatically is gone by then.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
+
 /// Logs one line about an agent: the text names it, and programs find it in fields.
 macro_rules! log {
     ($level:expr, $spec:expr, $from:expr, $to:expr, $reason:expr, $text:expr) => {
@@ -48,6 +51,14 @@ macro_rules! log {
             $text
         )
     };
+}
+
+/// The body of a mail, with how the agent died last below it.
+fn with_last_end(body: String, last_end: Option<&Ending>) -> String {
+    match last_end.map(Ending::report).filter(|report| !report.is_empty()) {
+        Some(report) => format!("{body}\n\nIts last end: {report}"),
+        None => body,
+    }
 }
 
 impl Owner {
@@ -135,7 +146,7 @@ impl Owner {
 
     /// Mails the witness about a polecat that crashed and is not restarted: once for this piece of work, until it is
     /// seen well again.
-    fn report_not_brought_back(&mut self, error: &str) {
+    fn report_not_brought_back(&mut self, error: &str, last_end: Option<&Ending>) {
         let (Identity::Polecat(rig, name), Some(hook)) = (&self.spec.identity, &self.hook) else { return };
         let mail = IncidentMail {
             identity: self.spec.identity.clone(),
@@ -143,7 +154,7 @@ impl Owner {
             hook: hook.clone(),
             to: format!("{rig}/witness"),
             subject: texts::crashed_subject(rig, name),
-            body: texts::crashed_body(name, hook, error),
+            body: with_last_end(texts::crashed_body(name, hook, error), last_end),
             line: None,
         };
         let deps = self.deps.clone();
@@ -184,18 +195,45 @@ impl Owner {
         });
         let event = TownEvent::ours(now.wall, "crash_loop", payload);
         self.append(event.clone());
-        let deps = self.deps.clone();
-        self.work.run(async move { notify::send(&deps, &event).await });
-        if self.spec.identity.facts().wanted == Wanted::WithWork {
-            return self.report_not_brought_back(&text);
+        let history = self.deps.records.history(&self.spec.identity);
+        let window = self.deps.settings().restart.crash_loop_window;
+        let last_end = history.last_death(restart::earlier(now.wall, window)).cloned();
+        let (deps, mut alert) = (self.deps.clone(), event);
+        if let Some(Ok(ending)) = last_end.as_ref().map(serde_json::to_value) {
+            // The event log has no screens: every agent reads it.
+            alert.payload.insert("last_death".to_owned(), ending);
         }
+        self.work.run(async move { notify::send(&deps, &alert).await });
+        if self.spec.identity.facts().wanted == Wanted::WithWork {
+            return self.report_not_brought_back(&text, last_end.as_ref());
+        }
+        let body = with_last_end(text, last_end.as_ref());
         let (deps, spec) = (self.deps.clone(), self.spec.clone());
         self.work.run(async move {
             let its_start = if failed.is_some() { ", its last start failed" } else { "" };
             let subject = format!("CRASH_LOOP: {} held after {restarts} restarts{its_start}", spec.identity);
-            let sent = mail::send(&deps, "mayor/", &subject, &text).await;
+            let sent = mail::send(&deps, "mayor/", &subject, &body).await;
             let entry = Entry::mailed(deps.now().wall, "", "mayor/", &subject, sent);
             deps.records.happened(&spec.identity, entry);
+        });
+    }
+
+    /// Its screen shows a question. People are alerted when nothing answers it soon.
+    pub fn asks(&mut self, title: String) {
+        let (deps, spec) = (self.deps.clone(), self.spec.clone());
+        self.work.run(async move {
+            tokio::time::sleep(ANSWERED_WITHIN).await;
+            if !screens::still_asks(&deps, &spec, &title).await {
+                return;
+            }
+            let payload = serde_json::json!({
+                "agent": spec.identity.to_string(),
+                "session": spec.session,
+                "question": title,
+                "attach": deps.sessions.place().attach(&spec.session),
+            });
+            let event = TownEvent::ours(deps.now().wall, "waiting_at_question", payload);
+            notify::send(&deps, &event).await;
         });
     }
 
@@ -223,7 +261,7 @@ impl Owner {
             | StartEnd::Ended(_) => {}
         }
         if let StartEnd::Impossible(why) | StartEnd::NeverAppeared(why) | StartEnd::NotByGt(why) = end {
-            self.report_not_brought_back(why);
+            self.report_not_brought_back(why, None);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Screens as the programs draw them, and what they ask.
 
 use super::*;
+use crate::town::settings::Settings;
 
 fn screen(text: &str) -> Vec<String> {
     text.split('\n').map(str::to_owned).collect()
@@ -177,8 +178,8 @@ const UNNUMBERED: &str = "Claude Code running in Bypass Permissions mode
 
 #[test]
 fn what_the_programs_ask() {
-    use Known::{BypassPermissions, TrustFolder, Update};
-    type Case<'a> = (&'a str, &'a str, &'a str, Option<Known>, Option<(usize, usize)>);
+    use Dialog::{ApiKey, BypassPermissions, Login, McpServers, Theme, ToolPermission, TrustFolder, Update};
+    type Case<'a> = (&'a str, &'a str, &'a str, Option<Dialog>, Option<(usize, usize)>);
     let cases: [Case<'_>; 17] = [
         (
             "claude: permissions",
@@ -212,14 +213,26 @@ fn what_the_programs_ask() {
             "claude: theme, above a preview",
             THEME,
             "Choose the text style that looks best with your terminal",
-            None,
+            Some(Theme),
             Some((3, 1)),
         ),
-        ("claude: login", LOGIN, "Select login method:", None, Some((2, 0))),
-        ("claude: API key", API_KEY, "Do you want to use this API key?", None, Some((2, 1))),
+        ("claude: login", LOGIN, "Select login method:", Some(Login), Some((2, 0))),
+        ("claude: API key", API_KEY, "Do you want to use this API key?", Some(ApiKey), Some((2, 1))),
         ("claude: usage limit", LIMIT, "What do you want to do?", None, Some((2, 0))),
-        ("claude: permission of a tool", PERMISSION, "Do you want to proceed?", None, Some((3, 0))),
-        ("claude: MCP servers", CHECKBOXES, "Select any you wish to enable.", None, Some((2, 0))),
+        (
+            "claude: permission of a tool",
+            PERMISSION,
+            "Do you want to proceed?",
+            Some(ToolPermission),
+            Some((3, 0)),
+        ),
+        (
+            "claude: MCP servers",
+            CHECKBOXES,
+            "2 new MCP servers found in .mcp.json",
+            Some(McpServers),
+            Some((2, 0)),
+        ),
         (
             "claude: go on",
             " Login successful. Press Enter to continue…",
@@ -239,7 +252,7 @@ fn what_the_programs_ask() {
             "codex: approval",
             CODEX_APPROVAL,
             "Would you like to run the following command?",
-            None,
+            Some(ToolPermission),
             Some((3, 0)),
         ),
         ("codex: model", CODEX_MODEL, "Choose how you'd like Codex to proceed.", None, Some((2, 0))),
@@ -248,7 +261,7 @@ fn what_the_programs_ask() {
             "gemini: login",
             GEMINI_LOGIN,
             "How would you like to authenticate for this project?",
-            None,
+            Some(Login),
             Some((3, 0)),
         ),
     ];
@@ -269,6 +282,8 @@ fn what_is_no_question() {
     let echo =
         format!("❯ 1. read it\n  2. fix it\n\n● On it.\n\n✻ Cooking… (esc to interrupt)\n\n{composer}");
     let list = format!("● 1. First I read it.\n  2. Then I fix it.\n\n{composer}");
+    let menu_over = format!("{CLAUDE_TRUST}\n\n● Trusted. I begin with the hook.");
+    let at_work = format!("{CLAUDE_TRUST}\n\n✻ Cooking… (12s · esc to interrupt)");
     let quoted = format!("> 1. one\n> 2. two\n\nPress Enter to continue\n{composer}");
     for (name, text) in [
         ("claude's prompt", "❯ Try \"fix lint errors\"\n──────\n  ? for shortcuts"),
@@ -291,6 +306,8 @@ fn what_is_no_question() {
         ("what was said to it", echo.as_str()),
         ("a list it says", list.as_str()),
         ("a list in a quotation", quoted.as_str()),
+        ("a menu with a message of the agent below it", menu_over.as_str()),
+        ("a menu with an agent at work below it", at_work.as_str()),
         ("one option is none", "❯ 1. only"),
         ("a line of prose", "Do you want to go on? I think we should."),
         ("blank", "\n\n"),
@@ -301,19 +318,82 @@ fn what_is_no_question() {
 }
 
 #[test]
+fn what_recorded_screens_ask_and_how_it_is_answered() {
+    use Dialog::{
+        ApiKey, BypassPermissions, FullscreenRenderer, Login, McpServers, Theme, ToolPermission, TrustFolder,
+        Update,
+    };
+    const BYPASS_TITLE: &str = "WARNING: Claude Code running in";
+    const MCP: &str = "New MCP server found in .mcp.json: github";
+    const FULLSCREEN: &str = "Try the new fullscreen renderer?";
+    const STYLE: &str = "Choose the text style that looks best with your terminal";
+    const EDIT: &str = "Do you want to make this edit to limits.rs?";
+    const UPDATED: &str = "✨ Update available! 0.142.0 -> 0.142.5";
+    let all: BTreeSet<Dialog> = Dialog::ALL.into();
+    type Case<'a> = (&'a str, Option<&'a str>, Option<Dialog>, usize, Option<&'a str>);
+    let cases: [Case<'_>; 18] = [
+        (
+            "claude-1.0-trust",
+            Some("Do you trust the files in this folder?"),
+            Some(TrustFolder),
+            0,
+            Some("Yes, proceed"),
+        ),
+        ("claude-2.1-trust", None, Some(TrustFolder), 0, Some("Yes, I trust this folder")),
+        ("claude-2.1-trust-reversed", None, Some(TrustFolder), 0, Some("Yes, I trust this folder")),
+        ("codex-trust", None, Some(TrustFolder), 0, Some("Yes, continue")),
+        ("gemini-trust-reversed", None, Some(TrustFolder), 0, Some("Trust folder (rig)")),
+        ("claude-bypass-narrow", Some(BYPASS_TITLE), Some(BypassPermissions), 0, Some("Yes, I accept")),
+        ("claude-mcp-one", Some(MCP), Some(McpServers), 0, Some("Continue without using this MCP server")),
+        ("claude-mcp-two", Some("2 new MCP servers found in .mcp.json"), Some(McpServers), 0, None),
+        ("claude-fullscreen", Some(FULLSCREEN), Some(FullscreenRenderer), 0, Some("Not now")),
+        ("claude-theme", Some(STYLE), Some(Theme), 1, Some("Auto (match terminal)")),
+        ("claude-login", Some("Select login method:"), Some(Login), 0, None),
+        ("codex-login", None, Some(Login), 0, None),
+        (
+            "claude-api-key",
+            Some("Do you want to use this API key?"),
+            Some(ApiKey),
+            1,
+            Some("No (recommended) ✔"),
+        ),
+        ("codex-update", Some(UPDATED), Some(Update), 1, Some("Skip")),
+        ("claude-tool-edit", Some(EDIT), Some(ToolPermission), 0, None),
+        ("claude-tool-fullscreen", Some("Do you want to proceed?"), Some(ToolPermission), 0, None),
+        ("gemini-tool", Some("Allow execution of: 'rm'?"), Some(ToolPermission), 0, None),
+        ("claude-imports", Some("Allow external CLAUDE.md file imports?"), None, 0, None),
+    ];
+    for (name, title, known, cursor, chosen) in cases {
+        let text = talk_tests::RECORDED.iter().find(|(file, _)| *file == name).unwrap().1;
+        let question = shown(&screen(text)).unwrap_or_else(|| panic!("{name}: no question"));
+        if let Some(title) = title {
+            assert_eq!(question.title, title, "{name}");
+        }
+        let menu = question.menu.as_ref().unwrap_or_else(|| panic!("{name}: no options"));
+        let choice = answer(&question, &all).map(|at| menu.options[at].as_str());
+        assert_eq!((question.known, menu.cursor, choice), (known, cursor, chosen), "{name}");
+        let others = Dialog::ALL.into_iter().filter(|kind| Some(*kind) != known).collect();
+        assert_eq!(answer(&question, &others), None, "{name}: where only others are answered");
+    }
+    assert_eq!(cases.len(), talk_tests::RECORDED.len(), "each recorded screen is a case");
+}
+
+#[test]
 fn only_what_is_allowed_is_answered_and_the_safe_way() {
-    let default = Questions::default();
-    let none = Questions { bypass_permissions: false, update: false, trust_folder: false };
-    let all = Questions { bypass_permissions: true, update: true, trust_folder: true };
+    let default = Settings::default().answered(true);
+    let (none, all) = (BTreeSet::new(), BTreeSet::from(Dialog::ALL));
     for (name, text, by_default, when_all) in [
         ("permissions", BYPASS, Some("Yes, I accept"), Some("Yes, I accept")),
         ("permissions, without numbers", UNNUMBERED, Some("Yes, I accept"), Some("Yes, I accept")),
-        ("update", UPDATE, Some("Skip"), Some("Skip")),
+        ("update", UPDATE, None, Some("Skip")),
         ("trust", CLAUDE_TRUST, None, Some("Yes, proceed")),
         ("trust of gemini", GEMINI_TRUST, None, Some("Trust folder (rig)")),
-        ("theme", THEME, None, None),
+        ("theme", THEME, None, Some("Auto (match terminal)")),
+        ("API key", API_KEY, None, Some("No (recommended) ✔")),
+        ("check boxes", CHECKBOXES, None, None),
         ("login", LOGIN, None, None),
         ("permission of a tool", PERMISSION, None, None),
+        ("permission of a tool of codex", CODEX_APPROVAL, None, None),
         ("usage limit", LIMIT, None, None),
     ] {
         let question = shown(&screen(text)).unwrap();
@@ -323,6 +403,8 @@ fn only_what_is_allowed_is_answered_and_the_safe_way() {
         assert_eq!(chosen(&default).as_deref(), by_default, "{name}");
         assert_eq!(chosen(&all).as_deref(), when_all, "{name}");
         assert_eq!(chosen(&none), None, "{name}");
+        let unasked = Settings::default().answered(false);
+        assert_eq!(chosen(&unasked), None, "{name}: its command does not ask for the mode");
     }
 }
 

@@ -204,11 +204,8 @@ pub fn reported_by(death: Option<(Sign, Option<i32>)>) -> String {
 
 /// How a process exited, by its exit status as a shell reports it: `: SIGKILL (137)`, ` with 1`.
 fn exit_status(exit: i32) -> String {
-    match exit.checked_sub(128).and_then(Signal::from_named_raw) {
-        Some(signal) => {
-            let name = format!("{signal:?}");
-            format!(": SIG{} ({exit})", name.trim_matches('"').trim_start_matches("Signal::"))
-        }
+    match signal(exit) {
+        Some(signal) => format!(": {signal} ({exit})"),
         None => format!(" with {exit}"),
     }
 }
@@ -216,6 +213,13 @@ fn exit_status(exit: i32) -> String {
 /// To a tenth of a second.
 fn tenths(time: Duration) -> Duration {
     Duration::from_millis(u64::try_from(time.as_millis() / 100 * 100).unwrap_or(u64::MAX))
+}
+
+/// The name of the signal that ended a process, by its exit status as a shell reports it: `SIGKILL`.
+pub fn signal(exit: i32) -> Option<String> {
+    let signal = exit.checked_sub(128).and_then(Signal::from_named_raw)?;
+    let name = format!("{signal:?}");
+    Some(format!("SIG{}", name.trim_matches('"').trim_start_matches("Signal::")))
 }
 
 fn at_second(time: Timestamp) -> String {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{AgentRecord, Records, view::Book};
 use crate::{
     agent::{
-        history::{AGENTS, ALL_ENTRIES, Entry, History},
+        history::{AGENTS, ALL_ENTRIES, ALL_SCREENS, Entry, History},
         phase::Phase,
     },
     ports::Ports,
@@ -30,6 +30,16 @@ impl Records {
         let mut agents = self.agents.lock();
         agents.values_mut().filter_map(|it| it.history.as_mut()).for_each(History::keep_to_the_bound);
         keep_to_the_bounds(&mut agents);
+        keep_screens_to_the_bound(&mut agents);
+    }
+
+    /// Forgets all last screens, because none is to be kept on disk.
+    pub fn forget_last_screens(&self) {
+        for history in self.agents.lock().values_mut().filter_map(|it| it.history.as_mut()) {
+            if history.keep_screens(0) {
+                self.histories.was_changed();
+            }
+        }
     }
 
     /// Writes what changed. A failure is reported and retried.
@@ -40,9 +50,13 @@ impl Records {
     /// Adds an entry to an agent's history. A repetition of the last entry, or of the one before it, is counted there.
     pub fn happened(&self, identity: &Identity, entry: Entry) {
         tracing::debug!(agent = %identity, "{} → {}", entry.seen, entry.done);
+        let has_screen = entry.death.as_ref().is_some_and(|death| !death.last_screen.is_empty());
         let mut agents = self.agents.lock();
         agents.entry(identity.clone()).or_default().history.get_or_insert_default().add(entry);
         keep_to_the_bounds(&mut agents);
+        if has_screen {
+            keep_screens_to_the_bound(&mut agents);
+        }
         self.histories.was_changed();
     }
 
@@ -104,5 +118,21 @@ fn keep_to_the_bounds(agents: &mut BTreeMap<Identity, AgentRecord>) {
         let Some(longest) = histories.iter_mut().max_by_key(|it| it.entries.len()) else { break };
         longest.entries.remove(0);
         entries -= 1;
+    }
+}
+
+/// Forgets the oldest screens of the agents that have the most.
+fn keep_screens_to_the_bound(agents: &mut BTreeMap<Identity, AgentRecord>) {
+    let histories = agents.values_mut().filter_map(|it| it.history.as_mut());
+    let mut histories: Vec<_> =
+        histories.map(|it| (it.screens(), it)).filter(|(screens, _)| *screens > 0).collect();
+    let mut all: usize = histories.iter().map(|(screens, _)| screens).sum();
+    while all > ALL_SCREENS {
+        let Some((screens, history)) = histories.iter_mut().max_by_key(|(screens, _)| *screens) else {
+            break;
+        };
+        *screens -= 1;
+        history.keep_screens(*screens);
+        all -= 1;
     }
 }

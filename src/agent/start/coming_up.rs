@@ -3,11 +3,12 @@
 //! The process must appear. Then the start waits until the agent takes input, or for the time limit, and types the first
 //! instruction. It is given up when the session ends, when the agent may not be touched any more, or when another request came.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
-use super::{Start, Step, conversation::Talk, newer::FirstWords};
+use super::{Site, Start, Step, conversation::Talk, newer::FirstWords};
 use crate::{
     agent::{
+        command_line,
         confirmation::{Permission, Presence, SessionKey},
         lifecycle::{Attempt, StartEnd},
         nudge::{self, NotDelivered, Why},
@@ -80,7 +81,8 @@ impl Start<'_> {
     /// Steps 5 and 6: waits until the agent takes input and shows no question for `start.settle`, or until the time
     /// limit; then it gets its instruction all the same. While a question shows, only the answer that the settings
     /// allow is typed.
-    pub(super) async fn ready(&self, key: &SessionKey, program: &AgentProgram) -> Step<()> {
+    pub(super) async fn ready(&self, key: &SessionKey, program: &AgentProgram, site: &Site) -> Step<()> {
+        let skips_permissions = command_line::skips_permissions(program, site.instead.as_deref());
         let settings = self.deps.settings();
         let began = self.deps.now();
         let mut asked_for = Duration::ZERO;
@@ -93,7 +95,7 @@ impl Start<'_> {
             if let Some(question) = questions::shown(&screen) {
                 ready_since = None;
                 // An agent that does not take the answer is left to people.
-                if tries < ANSWER_TRIES && !self.answer(key, &question).await? {
+                if tries < ANSWER_TRIES && !self.answer(key, &question, skips_permissions).await? {
                     tries += 1;
                 }
                 self.wait(key, QUESTION_POLL).await?;
@@ -129,9 +131,9 @@ impl Start<'_> {
 
     /// Answers a question, if the settings allow it: moves the cursor until the screen shows it on the right option,
     /// then presses Enter. Returns whether it was answered.
-    async fn answer(&self, key: &SessionKey, question: &Question) -> Step<bool> {
-        let settings = self.deps.settings();
-        if questions::answer(question, &settings.questions).is_none() {
+    async fn answer(&self, key: &SessionKey, question: &Question, skips_permissions: bool) -> Step<bool> {
+        let answered = self.deps.settings().answered(skips_permissions);
+        if questions::answer(question, &answered).is_none() {
             return Ok(false);
         }
         let _turn = self.deps.starts.turn_to_type(&self.spec.session).await;
@@ -142,7 +144,7 @@ impl Start<'_> {
             }
             let Some((pane, screen)) = self.pane_and_screen(key).await? else { return Ok(false) };
             let Some(now) = questions::shown(&screen) else { return Ok(true) };
-            let target = questions::answer(&now, &settings.questions);
+            let target = questions::answer(&now, &answered);
             let (Some(menu), Some(target)) = (&now.menu, target.filter(|_| now.title == question.title))
             else {
                 return Ok(false);
@@ -181,20 +183,20 @@ impl Start<'_> {
         &self,
         key: &SessionKey,
         program: &AgentProgram,
-        directory: PathBuf,
+        site: &Site,
         first: Option<&FirstWords>,
         talk: &Talk,
     ) -> Step<()> {
         if first.is_none() && talk.is_resumed() {
-            return self.say_first(key, program, &self.resumed()).await;
+            return self.say_first(key, program, site, &self.resumed()).await;
         }
-        if let Some(words) = first {
-            return match &words.typed {
-                Some(text) => self.say_first(key, program, text).await,
+        if let Some(first) = first {
+            return match &first.typed {
+                Some(text) => self.say_first(key, program, site, text).await,
                 None => Ok(()),
             };
         }
-        let path = crate::town::paths::TownPaths::session_id(&directory);
+        let path = crate::town::paths::TownPaths::session_id(&site.directory);
         let session_id =
             self.deps.files.read(&path).await.ok().and_then(|content| texts::session_id(&content));
         let occasion = match (self.order.attempt, self.spec.identity.facts().wanted) {
@@ -208,16 +210,16 @@ impl Start<'_> {
         else {
             return Ok(());
         };
-        self.say_first(key, program, &opening).await
+        self.say_first(key, program, site, &opening).await
     }
 
-    async fn say_first(&self, key: &SessionKey, program: &AgentProgram, text: &str) -> Step<()> {
-        self.say(key, program, text).await?;
+    async fn say_first(&self, key: &SessionKey, program: &AgentProgram, site: &Site, text: &str) -> Step<()> {
+        self.say(key, program, site, text).await?;
         // It may have ended meanwhile.
         self.pane(key).await.map(drop)
     }
 
-    async fn say(&self, key: &SessionKey, program: &AgentProgram, text: &str) -> Step<()> {
+    async fn say(&self, key: &SessionKey, program: &AgentProgram, site: &Site, text: &str) -> Step<()> {
         let limit = self.deps.settings().start.timeout;
         let began = self.deps.now();
         loop {
@@ -233,7 +235,9 @@ impl Start<'_> {
                     return Err(StartEnd::Ended(key.clone()));
                 }
                 // A question came up in the last instant: the instruction is typed once it is answered.
-                Err(NotDelivered { why: Why::Question(_), begun: false }) => self.ready(key, program).await?,
+                Err(NotDelivered { why: Why::Question(_), begun: false }) => {
+                    self.ready(key, program, site).await?;
+                }
                 Err(NotDelivered { why: Why::Unknown(_) | Why::Locked(..), begun: false })
                     if self.deps.now().since(began) < limit =>
                 {

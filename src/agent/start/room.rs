@@ -26,7 +26,8 @@ impl Start<'_> {
         let mut ticket = self.deps.starts.memory.ticket(&self.spec.identity, asked);
         loop {
             let limit = self.deps.settings().start.max_concurrent;
-            let slot = self.deps.starts.slot(limit, self.spec.identity.role(), asked, &*self.deps.clock).await;
+            let slot =
+                self.deps.starts.slot(limit, self.spec.identity.role(), asked, &*self.deps.clock).await;
             if self.order.replace.is_some() || !self.waits_for_memory(&mut ticket).await {
                 return Ok(slot);
             }

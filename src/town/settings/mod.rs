@@ -14,12 +14,14 @@ use self::{
     document::Entry,
     table::{Section, section, settings_table},
     values::{
-        count, dialect, factor, interval, level, listen, memory_max, naming, optional_amount,
-        optional_percent, optional_text, pause, resume, socket_name, socket_path, switch, text, usage_limits, whole,
+        count, dialect, dialogs, factor, interval, level, listen, memory_max, naming, optional_amount,
+        optional_percent, optional_switch, optional_text, pause, resume, socket_name, socket_path, switch,
+        text, usage_limits, whole,
     },
 };
 use crate::town::{
     dialect::Dialect,
+    dialogs::Dialog,
     identity::Role,
     settings::amount::{Amount, MemoryMax},
     usage_limit::UsageLimits,
@@ -272,15 +274,27 @@ settings_table! {
         restart: bool = false, switch;
     }
 
-    /// Which questions of agents' programs at their start are answered, always in the safe way. All others are left
-    /// to people.
+    /// The questions that agents' programs ask at their start.
+    dialogs: Dialogs {
+        /// The kinds that are answered, always in the safe way; all others are left to people. `None`: what `questions` says, and
+        /// the warning of the mode without permissions where the start command asks for that mode.
+        answer: Option<BTreeSet<Dialog>> = None, dialogs;
+    }
+
+    /// The older spelling of `dialogs.answer`: each key adds a kind, or takes it away.
     questions: Questions {
-        /// Claude's warning of its mode without permissions is accepted.
-        bypass_permissions: bool = true, switch;
-        /// A newer version of the program is skipped.
-        update: bool = true, switch;
-        /// The directory that the agent was started in is trusted.
-        trust_folder: bool = false, switch;
+        /// Claude's warning of its mode without permissions.
+        bypass_permissions: Option<bool> = None, optional_switch;
+        /// A newer version of the program.
+        update: Option<bool> = None, optional_switch;
+        /// The directory that the agent was started in.
+        trust_folder: Option<bool> = None, optional_switch;
+    }
+
+    /// What is kept of what happened to agents.
+    history: HistorySettings {
+        /// Whether the last screen of an agent that died is kept on disk and mailed, with secrets masked.
+        last_screen: bool = true, switch;
     }
 
     /// Agents that end because of a usage limit.
@@ -326,6 +340,31 @@ impl Settings {
         settings.mayor.keep = facts.keeps_mayor;
         settings.polecats.reap_idle = facts.reaps_idle_polecats;
         settings
+    }
+
+    /// The kinds of questions that are answered. `skips_permissions`: whether the agent's start command asks for the mode
+    /// without permissions.
+    pub fn answered(&self, skips_permissions: bool) -> BTreeSet<Dialog> {
+        let said = |dialog: &Dialog| match &self.dialogs.answer {
+            Some(kinds) => kinds.contains(dialog),
+            None => {
+                let by_default = *dialog == Dialog::BypassPermissions && skips_permissions;
+                self.questions.says(*dialog).unwrap_or(by_default)
+            }
+        };
+        Dialog::ALL.into_iter().filter(said).collect()
+    }
+}
+
+impl Questions {
+    /// What its key for this kind says, if it has one and that is given.
+    pub fn says(&self, dialog: Dialog) -> Option<bool> {
+        match dialog {
+            Dialog::BypassPermissions => self.bypass_permissions,
+            Dialog::Update => self.update,
+            Dialog::TrustFolder => self.trust_folder,
+            _ => None,
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use super::{
         count, factor, gt_interval, interval, optional_integer, optional_texts, pause, switch, variable,
     },
 };
-use crate::town::{dialect::Dialect, reading::FileProblem};
+use crate::town::{dialect::Dialect, dialogs::Dialog, reading::FileProblem};
 
 /// The settings in force, and the problems of the shared file.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,6 +80,7 @@ fn read_ours(path: &Path, bytes: &[u8], settings: &mut Settings) -> Vec<FileProb
         let Some(section) = settings.section(entry.key()) else { continue };
         mistakes.extend(read_entry(entry, section));
     }
+    mistakes.extend(contradictions(&sections, settings));
     mistakes.sort_by_key(|problem| problem.place);
     mistakes
 }
@@ -89,6 +90,20 @@ fn read_entry(entry: &Entry<'_>, section: &mut dyn Section) -> Vec<FileProblem> 
         Ok(entries) => read_section(&entries, section),
         Err(reason) => vec![entry.wrong_value(reason)],
     }
+}
+
+/// Keys of `questions` that say something else than `dialogs.answer`, whose older spelling they are.
+fn contradictions(sections: &[Entry<'_>], settings: &Settings) -> Vec<FileProblem> {
+    let Some(answer) = &settings.dialogs.answer else { return Vec::new() };
+    let older = sections.iter().filter(|entry| entry.key() == "questions");
+    let keys: Vec<Entry<'_>> = older.flat_map(|entry| entry.entries().unwrap_or_default()).collect();
+    let wrong = Dialog::ALL.into_iter().filter_map(|dialog| {
+        let says = settings.questions.says(dialog).filter(|says| *says != answer.contains(&dialog))?;
+        let entry = keys.iter().rfind(|entry| entry.key() == dialog.name())?;
+        let how = if says { "does not name" } else { "names" };
+        Some(entry.wrong_value(format!("dialogs.answer {how} {dialog}; remove this older spelling of it")))
+    });
+    wrong.collect()
 }
 
 fn read_section(entries: &[Entry<'_>], section: &mut dyn Section) -> Vec<FileProblem> {

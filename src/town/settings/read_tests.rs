@@ -70,6 +70,7 @@ fn every_documented_key_takes_effect_on_its_own() {
                 "\"debug\"",
                 "\"/x\"",
                 "[\"x\"]",
+                "[\"update\"]",
                 "77",
                 "3.25",
                 &flipped,
@@ -83,7 +84,41 @@ fn every_documented_key_takes_effect_on_its_own() {
             assert_eq!(seen.insert(changed, name.clone()), None, "{name} changes what another key changes");
         }
     }
-    assert_eq!(seen.len(), 79);
+    assert_eq!(seen.len(), 81);
+}
+
+#[test]
+fn which_questions_are_answered() {
+    use Dialog::{BypassPermissions, Theme, TrustFolder, Update};
+    for (name, text, asks_for_it, answered) in [
+        ("by default", "{}", true, &[BypassPermissions][..]),
+        ("by default, where the command does not ask for the mode", "{}", false, &[]),
+        ("a list", r#"{"dialogs":{"answer":["theme","update"]}}"#, true, &[Update, Theme]),
+        (
+            "a list counts whatever the command asks for",
+            r#"{"dialogs":{"answer":["bypass_permissions"]}}"#,
+            false,
+            &[BypassPermissions],
+        ),
+        ("none", r#"{"dialogs":{"answer":[]}}"#, true, &[]),
+        (
+            "older: added",
+            r#"{"questions":{"trust_folder":true,"update":true}}"#,
+            true,
+            &[BypassPermissions, TrustFolder, Update],
+        ),
+        ("older: taken away", r#"{"questions":{"bypass_permissions":false}}"#, true, &[]),
+        ("older: given", r#"{"questions":{"bypass_permissions":true}}"#, false, &[BypassPermissions]),
+        (
+            "both, and the same",
+            r#"{"questions":{"update":true,"trust_folder":false},"dialogs":{"answer":["update"]}}"#,
+            true,
+            &[Update],
+        ),
+    ] {
+        let settings = ours(text).unwrap();
+        assert_eq!(settings.answered(asks_for_it), answered.iter().copied().collect(), "{name}");
+    }
 }
 
 #[test]
@@ -231,6 +266,27 @@ fn mistakes_in_ours_name_key_line_and_column() {
             "a listener there is not",
             "{\"http\": {\"listen\": \"127.0.0.1:80\"}}",
             "settings/supervisor.json:1:21: http.listen: there is no listener on the network yet",
+        ),
+        (
+            "no kind of question",
+            "{\"dialogs\": {\"answer\": [\"update\", \"trust\"]}}",
+            "settings/supervisor.json:1:24: dialogs.answer: \"trust\" is no kind of question; those are bypass_permissions, \
+             trust_folder, mcp_servers, update, theme, fullscreen_renderer, api_key",
+        ),
+        (
+            "a question that is never answered",
+            "{\"dialogs\": {\"answer\": [\"login\"]}}",
+            "settings/supervisor.json:1:24: dialogs.answer: \"login\" is never answered",
+        ),
+        (
+            "the older spelling takes away",
+            "{\"questions\": {\"update\": false}, \"dialogs\": {\"answer\": [\"update\"]}}",
+            "settings/supervisor.json:1:26: questions.update: dialogs.answer names update; remove this older spelling",
+        ),
+        (
+            "the older spelling adds",
+            "{\"dialogs\": {\"answer\": []}, \"questions\": {\"trust_folder\": true}}",
+            "settings/supervisor.json:1:59: questions.trust_folder: dialogs.answer does not name trust_folder; remove",
         ),
         (
             "naming",

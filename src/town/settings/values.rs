@@ -3,7 +3,11 @@
 //! Pure. The table in [`settings`](super) assigns conversions to the keys of our own file, [`read`](super::read) to
 //! those of the shared one.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::Duration,
+};
 
 use serde_json::Value;
 
@@ -13,7 +17,7 @@ use super::{
 };
 use crate::{
     go_duration,
-    town::{dialect::Dialect, identity::Role, reading::shorten, usage_limit::UsageLimits},
+    town::{dialect::Dialect, dialogs::Dialog, identity::Role, reading::shorten, usage_limit::UsageLimits},
 };
 
 /// The longest duration of a setting: ten years, so that adding one to a time never overflows the calendar.
@@ -62,6 +66,11 @@ fn more_than_zero(duration: Duration) -> Converted<Duration> {
 /// `true` or `false`.
 pub fn switch(value: &Value) -> Converted<bool> {
     value.as_bool().ok_or_else(|| expected("true or false", value))
+}
+
+/// `true`, `false`, or `null` for not given.
+pub fn optional_switch(value: &Value) -> Converted<Option<bool>> {
+    if value.is_null() { Ok(None) } else { switch(value).map(Some) }
 }
 
 /// A whole number within these bounds, both included.
@@ -187,6 +196,26 @@ pub fn optional_texts(value: &Value) -> Converted<Option<Vec<String>>> {
 /// Regular expressions that match a usage limit, or `null` for the built-in list.
 pub fn usage_limits(value: &Value) -> Converted<UsageLimits> {
     UsageLimits::new(optional_texts(value)?.as_deref()).map_err(|error| error.to_string())
+}
+
+/// A list of kinds of questions by their names, or `null` for not given. Those that are never answered are refused.
+pub fn dialogs(value: &Value) -> Converted<Option<BTreeSet<Dialog>>> {
+    let Some(names) = optional_texts(value)? else { return Ok(None) };
+    let kind = |name: String| match Dialog::ALL.into_iter().find(|it| it.name() == name) {
+        Some(dialog) if dialog.may_be_answered() => Ok(dialog),
+        Some(dialog) => {
+            Err(format!("{:?} is never answered, as only people can; leave it out", dialog.name()))
+        }
+        None => {
+            let known = Dialog::ALL.into_iter().filter(|it| it.may_be_answered()).map(Dialog::name);
+            Err(format!(
+                "{:?} is no kind of question; those are {}",
+                shorten(&name),
+                known.collect::<Vec<_>>().join(", ")
+            ))
+        }
+    };
+    names.into_iter().map(kind).collect::<Converted<_>>().map(Some)
 }
 
 /// A dialect of Gas Town by its name; `"auto"` and `null` for none.

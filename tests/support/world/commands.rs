@@ -81,8 +81,13 @@ impl Commands for World {
             ("gt", ["mail", "inbox" | "delete" | "archive", ..]) => {
                 return self.state().gt_mail(now, &command);
             }
-            ("gt", ["mail", "send", to, "-s", subject, ..]) => {
+            ("sh", ["-c", _]) => {
+                let input = command.input.as_deref().unwrap_or_default();
+                self.state().alerts.extend(serde_json::from_slice::<serde_json::Value>(input));
+            }
+            ("gt", ["mail", "send", to, "-s", subject, rest @ ..]) => {
                 self.state().mails.push((now, (*to).to_owned(), (*subject).to_owned()));
+                self.state().bodies.push((*rest.last().unwrap()).to_owned());
                 self.state().was_mailed(now, subject);
             }
             ("gt", ["log", "crash", ..]) => {

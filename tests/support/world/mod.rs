@@ -211,6 +211,10 @@ pub struct State {
     pub trace: Vec<trace::Line>,
     /// Mails sent: recipient and subject.
     pub mails: Vec<(Duration, String, String)>,
+    /// The bodies of these mails.
+    pub bodies: Vec<String>,
+    /// The alerts that `notify.command` got.
+    pub alerts: Vec<serde_json::Value>,
     /// What `bd` knows, by id: each bead as `bd show` prints it.
     pub beads: BTreeMap<String, serde_json::Value>,
     /// What agents' programs keep of their conversations.
@@ -280,6 +284,8 @@ impl World {
             adversary: false,
             trace: Vec::new(),
             mails: Vec::new(),
+            bodies: Vec::new(),
+            alerts: Vec::new(),
             beads: BTreeMap::new(),
             transcripts: FakeTranscripts::default(),
             bead_files: BeadFiles::default(),

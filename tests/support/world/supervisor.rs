@@ -162,13 +162,14 @@ impl Supervisor {
     }
 
     /// The history of an agent as people read it, without what depends on chance: its lines without their times, and
-    /// `then`, `…` for times and durations of starts in them.
+    /// `then`, `…` for times and durations of starts in them. What stands below a death is left out.
     pub fn story(&self, identity: &str) -> Vec<String> {
         let history = self.history(identity);
         let chance = Regex::new(r"\d\d:\d\d:\d\d").unwrap();
         let took = Regex::new(r"started in \d+\.\ds").unwrap();
         let told = rendering::lines(&history.entries, self.world.wall(), &TimeZone::UTC);
         told.iter()
+            .filter(|line| !line.starts_with("    "))
             .map(|line| {
                 let line = chance.replace_all(line, "then");
                 let line = took.replace(&line, "started in …").into_owned();
