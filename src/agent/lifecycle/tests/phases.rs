@@ -297,7 +297,7 @@ fn the_starts_in_a_row_that_gt_did_not_make_are_counted() {
         ("nothing was done", StartEnd::Unclear("tmux".into()), Some(1)),
         ("another failure", StartEnd::Impossible("no program".into()), None),
         ("it ended", StartEnd::Ended(key()), None),
-        ("it is up", StartEnd::Up { session: key(), took: Duration::ZERO }, None),
+        ("it is up", StartEnd::Up { session: key(), took: Duration::ZERO, conversation: None }, None),
     ] {
         let mut it = given("starting");
         let _ = step(&mut it, Event::StartEnded(not_by_gt()), at(100));
