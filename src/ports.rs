@@ -26,13 +26,13 @@ use crate::{
     processes::{Processes, exec_watcher::ExecWatcher},
     sessions::Sessions,
     town::{
+        conversation_files::ConversationFiles,
         dialect::{Dialect, recognise::Recognised},
         files::Files,
         journal::Journals,
         paths::TownPaths,
         settings::Settings,
         socket::ControlListener,
-        transcripts::Transcripts,
     },
 };
 
@@ -58,7 +58,7 @@ pub struct Ports {
     /// Reads bead databases without `bd`.
     pub beads: Arc<dyn BeadStore>,
     /// The files in which agents' programs keep their conversations.
-    pub transcripts: Arc<dyn Transcripts>,
+    pub conversation_files: Arc<dyn ConversationFiles>,
     /// The Dolt server of a 1.x town.
     pub dolt: Dolt,
     /// Where the supervisor answers requests.

@@ -222,7 +222,7 @@ fn notifying(town: &Path, command: &str, timeout: Duration) -> Deps {
         files: Arc::new(Disk),
         clock: Arc::new(SystemClock::new()),
         exec_watcher: Arc::new(SystemExecWatcher::new()),
-        transcripts: Arc::new(gastown_supervisor::town::transcripts::disk::DiskTranscripts),
+        conversation_files: Arc::new(gastown_supervisor::town::conversation_files::disk::DiskConversations),
         convoys: Arc::new(SqliteConvoys::new(town.join(".beads/beads.db"))),
         beads: Arc::new(SqliteBeads::default()),
         dolt: Dolt::new(Arc::new(LocalDolt), BTreeMap::new()),

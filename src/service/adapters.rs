@@ -19,13 +19,13 @@ use crate::{
     processes::{exec_watcher::SystemExecWatcher, table::SystemProcesses},
     sessions::tmux::{Socket, Tmux, TmuxConfig},
     town::{
+        conversation_files::disk::DiskConversations,
         dialect::{self, Dialect, dolt::VARIABLES, recognise::Recognised},
         files::Disk,
         journal::disk::DiskJournals,
         paths::TownPaths,
         settings::{Settings, socket_of_variable},
         socket::SocketListener,
-        transcripts::disk::DiskTranscripts,
     },
 };
 
@@ -63,7 +63,7 @@ pub async fn deps(
         exec_watcher: Arc::new(SystemExecWatcher::new()),
         convoys: Arc::new(SqliteConvoys::new(paths.beads_db())),
         beads: Arc::new(SqliteBeads::default()),
-        transcripts: Arc::new(DiskTranscripts),
+        conversation_files: Arc::new(DiskConversations),
         dolt,
         control_listener: Arc::new(SocketListener),
         jitter: Jitter::fresh(),

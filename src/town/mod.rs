@@ -6,6 +6,7 @@
 pub mod agent_state;
 pub mod bead;
 pub mod boot_status;
+pub mod conversation_files;
 pub mod daemon_state;
 pub mod deacon_file;
 pub mod dialect;
@@ -35,7 +36,6 @@ pub mod routes;
 pub mod settings;
 pub mod socket;
 pub mod temporary;
-pub mod transcripts;
 pub mod usage_limit;
 pub mod watch;
 pub mod watched;

@@ -62,7 +62,7 @@ fn the_same_conversation_after_a_death_and_by_the_next_supervisor() {
         assert!(command(&world, &name).contains(&format!(" --resume {id}")));
         world.pass(mins(1)).await;
         assert_eq!(supervisor.snapshot().await.problems, Default::default());
-        assert_eq!(world.state().transcripts.lost(), Vec::<String>::new());
+        assert_eq!(world.state().conversations.lost(), Vec::<String>::new());
     });
 }
 
@@ -104,7 +104,7 @@ fn in_a_storm_of_deaths_no_record_is_lost_and_few_are_resumed_at_once() {
             let supervisor = talking(&world, &rigs).await;
             {
                 let mut state = world.state();
-                (state.transcripts.cut, state.transcripts.kept_open) = (true, kept_open);
+                (state.conversations.cut, state.conversations.kept_open) = (true, kept_open);
             }
             let names: Vec<String> = rigs.iter().flat_map(|rig| [witness(rig), refinery(rig)]).collect();
             for round in 0..6 {
@@ -118,7 +118,7 @@ fn in_a_storm_of_deaths_no_record_is_lost_and_few_are_resumed_at_once() {
                 world.pass(secs(pause)).await;
             }
             world.pass(mins(45)).await;
-            let resumed = world.state().transcripts.resumed.clone();
+            let resumed = world.state().conversations.resumed.clone();
             assert!(resumed.len() > 12, "{case}: {}", resumed.len());
             for at in &resumed {
                 let within = resumed.iter().filter(|it| (*at..*at + secs(10)).contains(it)).count();
@@ -127,13 +127,13 @@ fn in_a_storm_of_deaths_no_record_is_lost_and_few_are_resumed_at_once() {
             let cut = supervisor.story("a/witness").iter().any(|line| line.contains("lost"));
             assert!(cut, "{case}: {:#?}", supervisor.story("a/witness"));
             // What a living program keeps open is put back when it ended.
-            world.state().transcripts.cut = false;
+            world.state().conversations.cut = false;
             for name in names.iter().map(String::as_str).chain([DEACON]) {
                 world.end_session(name, "its agent ended");
             }
             world.pass(mins(45)).await;
-            assert_eq!(world.state().transcripts.lost(), Vec::<String>::new(), "{case}");
-            let copies = world.state().transcripts.files.keys().filter(|it| it.starts_with(TOWN)).count();
+            assert_eq!(world.state().conversations.lost(), Vec::<String>::new(), "{case}");
+            let copies = world.state().conversations.files.keys().filter(|it| it.starts_with(TOWN)).count();
             assert!(copies <= 20, "{case}: {copies} copies");
             assert_eq!(
                 supervisor.snapshot().await.problems.keys().filter(|it| it.contains("transcript")).count(),
@@ -149,7 +149,7 @@ fn a_conversation_that_its_program_does_not_know_is_no_crash() {
         let supervisor = talking(&world, &["r"]).await;
         let name = witness("r");
         let id = world.conversation(&name);
-        world.state().transcripts.unknown.insert(id.clone());
+        world.state().conversations.unknown.insert(id.clone());
         world.end_session(&name, "its agent ended");
         world.until("the resume and the fresh start", mins(1), |state| state.created(&name).len() == 3).await;
         world.pass(secs(20)).await;
@@ -168,7 +168,7 @@ fn a_conversation_that_its_program_does_not_know_is_no_crash() {
         let events = world.text(".events.jsonl").unwrap();
         assert_eq!(events.matches("session_death").count(), 1, "{events}");
         assert!(
-            world.state().transcripts.files.keys().any(|path| path.to_string_lossy().contains(&id)),
+            world.state().conversations.files.keys().any(|path| path.to_string_lossy().contains(&id)),
             "it stays"
         );
     });
@@ -199,7 +199,7 @@ fn a_program_that_goes_on_in_another_conversation_is_followed() {
         world.somebody_writes(&name, "33333333-0000-4000-8000-000000000003", long_ago);
         dies_and_is_back(&world, &name).await;
         assert!(command(&world, &name).contains(&format!("--resume {cleared}")), "the old one is kept");
-        assert_eq!(world.state().transcripts.lost(), Vec::<String>::new());
+        assert_eq!(world.state().conversations.lost(), Vec::<String>::new());
     });
 }
 
@@ -209,7 +209,7 @@ fn without_a_copy_nothing_is_risked() {
         let supervisor = talking(&world, &["r"]).await;
         let name = witness("r");
         let id = world.conversation(&name);
-        world.state().transcripts.cut = true;
+        world.state().conversations.cut = true;
         world.fail("copy transcript", true);
         dies_and_is_back(&world, &name).await;
         let started = command(&world, &name);
@@ -227,7 +227,7 @@ fn without_a_copy_nothing_is_risked() {
         dies_and_is_back(&world, &name).await;
         assert!(command(&world, &name).contains(&format!("--resume {new}")));
         world.pass(mins(1)).await;
-        assert_eq!(world.state().transcripts.lost(), Vec::<String>::new());
+        assert_eq!(world.state().conversations.lost(), Vec::<String>::new());
     });
 }
 
@@ -269,7 +269,7 @@ fn a_supervisor_that_ends_between_the_note_and_the_process() {
             .await;
         assert!(command(&world, &name).contains(&format!("--resume {id}")));
         world.pass(mins(1)).await;
-        assert_eq!(world.state().transcripts.lost(), Vec::<String>::new());
+        assert_eq!(world.state().conversations.lost(), Vec::<String>::new());
     });
 }
 

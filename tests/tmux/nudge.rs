@@ -36,7 +36,7 @@ fn deps(town: &Town) -> Deps {
         journals: Arc::new(DiskJournals::default()),
         clock: Arc::new(SystemClock::new()),
         exec_watcher: Arc::new(SystemExecWatcher::new()),
-        transcripts: Arc::new(gastown_supervisor::town::transcripts::disk::DiskTranscripts),
+        conversation_files: Arc::new(gastown_supervisor::town::conversation_files::disk::DiskConversations),
         convoys: Arc::new(SqliteConvoys::new(town.root().join(".beads/beads.db"))),
         beads: Arc::new(SqliteBeads::default()),
         dolt: Dolt::new(Arc::new(LocalDolt), BTreeMap::new()),

@@ -60,7 +60,9 @@ impl Watching {
             journals: Arc::new(DiskJournals::default()),
             clock: Arc::new(SystemClock::new()),
             exec_watcher: Arc::new(SystemExecWatcher::new()),
-            transcripts: Arc::new(gastown_supervisor::town::transcripts::disk::DiskTranscripts),
+            conversation_files: Arc::new(
+                gastown_supervisor::town::conversation_files::disk::DiskConversations,
+            ),
             convoys: Arc::new(SqliteConvoys::new(server.dir().join(".beads/beads.db"))),
             beads: Arc::new(SqliteBeads::default()),
             dolt: Dolt::new(Arc::new(LocalDolt), Default::default()),

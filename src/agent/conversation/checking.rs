@@ -11,7 +11,7 @@ use crate::{
     agent::{history::Entry, spec::AgentSpec},
     deps::Deps,
     terminal,
-    town::transcripts::{Compared, PutBack},
+    town::conversation_files::{Compared, PutBack},
 };
 
 /// How long after its start a program is expected to have done what it does to its transcript.
@@ -69,7 +69,7 @@ pub async fn compare(deps: &Deps, agent: &AgentSpec) -> BTreeMap<PathBuf, String
 async fn settle(deps: &Deps, agent: &AgentSpec, copied: &Copied) -> Result<(), String> {
     let (identity, name) = (&agent.identity, short(&copied.id));
     if !copied.cut {
-        let now = deps.transcripts.compare(&copied.copy, &copied.transcript).await;
+        let now = deps.conversation_files.compare(&copied.copy, &copied.transcript).await;
         match judge(copied.records, &now) {
             Verdict::Whole => {
                 change(deps, agent, copied, |kept, at| drop(kept.copied.remove(at)));
@@ -92,7 +92,7 @@ async fn settle(deps: &Deps, agent: &AgentSpec, copied: &Copied) -> Result<(), S
         }
     }
     let copy = terminal::path(deps.paths.shown(&copied.copy)).to_string();
-    let (code, seen) = match deps.transcripts.put_back(&copied.copy, &copied.transcript).await {
+    let (code, seen) = match deps.conversation_files.put_back(&copied.copy, &copied.transcript).await {
         Ok(PutBack::Done(gained)) => {
             ("transcript_restored", format!("{gained} records of conversation {name} were put back"))
         }
@@ -129,12 +129,12 @@ fn change(deps: &Deps, agent: &AgentSpec, copied: &Copied, act: impl FnOnce(&mut
 /// Removes the oldest copies that nothing needs, so that one more can be made. An error when all are needed.
 pub async fn make_room(deps: &Deps) -> io::Result<()> {
     let needed = deps.records.needed_copies();
-    let all = deps.transcripts.list(&deps.paths.transcript_copies()).await?;
+    let all = deps.conversation_files.list(&deps.paths.transcript_copies()).await?;
     let too_many = (all.len() + 1).saturating_sub(COPIES);
     let mut removed = 0;
     // Their names begin with the time at which they were made.
     for copy in all.iter().filter(|copy| !needed.contains(&copy.path)).take(too_many) {
-        deps.transcripts.remove_copy(&copy.path).await?;
+        deps.conversation_files.remove_copy(&copy.path).await?;
         removed += 1;
     }
     if removed < too_many {

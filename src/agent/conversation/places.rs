@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use serde_json::Value;
 
-use crate::{agent::program::Provider, town::transcripts::Edges};
+use crate::{agent::program::Provider, town::conversation_files::Edges};
 
 /// The longest life of a program for which all days are searched; of a longer one the last ones.
 const DAYS: i64 = 60;

@@ -80,8 +80,9 @@ impl Start<'_> {
         environment: &BTreeMap<String, String>,
         directory: &Path,
     ) -> About<'a> {
-        let variable =
-            |name: &str| environment.get(name).cloned().or_else(|| self.deps.transcripts.variable(name));
+        let variable = |name: &str| {
+            environment.get(name).cloned().or_else(|| self.deps.conversation_files.variable(name))
+        };
         // Programs name their directory without links.
         let real = self.deps.files.real_path(directory).await;
         About {
@@ -238,9 +239,9 @@ impl Start<'_> {
         let agent = self.spec.identity.actor_name().replace('/', "-");
         let name = format!("{:013}.{agent}.{id}.jsonl", self.deps.now().wall.as_millisecond());
         let copy = self.deps.paths.transcript_copies().join(name);
-        let records = self.deps.transcripts.copy(transcript, &copy).await?;
+        let records = self.deps.conversation_files.copy(transcript, &copy).await?;
         if records == 0 {
-            self.deps.transcripts.remove_copy(&copy).await?;
+            self.deps.conversation_files.remove_copy(&copy).await?;
             return Err(io::ErrorKind::NotFound.into());
         }
         Ok(Copied { id: id.to_owned(), transcript: transcript.to_owned(), copy, records, cut: false })
@@ -294,12 +295,12 @@ impl Start<'_> {
         let provider = about.program.provider;
         let mut found = Vec::new();
         for directory in about.homes.directories(provider, &about.directory, life) {
-            for listed in self.deps.transcripts.list(&directory).await? {
+            for listed in self.deps.conversation_files.list(&directory).await? {
                 let Some(id) = places::id_of(provider, &listed.path) else { continue };
                 if listed.modified < life.0 {
                     continue;
                 }
-                let says = Says::of(&self.deps.transcripts.edges(&listed.path).await?);
+                let says = Says::of(&self.deps.conversation_files.edges(&listed.path).await?);
                 found.push(Candidate {
                     id,
                     path: listed.path,

@@ -14,6 +14,7 @@ mod bd_v1;
 mod bead_store;
 mod clock;
 mod commands;
+mod conversing;
 mod convoys;
 mod files;
 mod gas_town_1;
@@ -34,7 +35,6 @@ mod simulate;
 mod supervisor;
 mod timeline;
 mod trace;
-mod transcripts;
 mod weather;
 
 use std::{
@@ -55,6 +55,7 @@ use tokio::{
 pub use agents::Asks;
 pub use agents::{By, Condition, FakeSession};
 pub use bead_store::BeadFiles;
+pub use conversing::FakeConversations;
 #[allow(unused_imports, reason = "not every test has convoys")]
 pub use convoys::{Convoys, Database};
 #[allow(unused_imports, reason = "not every test is about Gas Town 1.x")]
@@ -73,7 +74,6 @@ pub use simulate::simulate;
 pub use supervisor::Supervisor;
 #[allow(unused_imports, reason = "not every test replays a recording")]
 pub use timeline::Timeline;
-pub use transcripts::FakeTranscripts;
 pub use weather::Weather;
 
 /// The town's directory.
@@ -218,7 +218,7 @@ pub struct State {
     /// What `bd` knows, by id: each bead as `bd show` prints it.
     pub beads: BTreeMap<String, serde_json::Value>,
     /// What agents' programs keep of their conversations.
-    pub transcripts: FakeTranscripts,
+    pub conversations: FakeConversations,
     /// What can be read of their databases without `bd`.
     pub bead_files: BeadFiles,
     /// Whether `bd` uses its daemon, where one missing id fails a whole call.
@@ -287,7 +287,7 @@ impl World {
             bodies: Vec::new(),
             alerts: Vec::new(),
             beads: BTreeMap::new(),
-            transcripts: FakeTranscripts::default(),
+            conversations: FakeConversations::default(),
             bead_files: BeadFiles::default(),
             bd_daemon: false,
             bd_version: "bd version 0.47.2 (dev)\n",

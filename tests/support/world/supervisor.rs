@@ -78,7 +78,7 @@ impl World {
             exec_watcher: Arc::new(self.clone()),
             convoys: Arc::new(self.clone()),
             beads: Arc::new(self.clone()),
-            transcripts: Arc::new(self.clone()),
+            conversation_files: Arc::new(self.clone()),
             dolt,
             control_listener: Arc::new(self.clone()),
             jitter: Jitter::seeded(seed),

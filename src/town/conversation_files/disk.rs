@@ -1,4 +1,4 @@
-//! The adapter of [`Transcripts`] on the real disk.
+//! The adapter of [`ConversationFiles`] on the real disk.
 //!
 //! Each call is a [`disk_task`], and one that reads or writes a whole file ends by itself at its time limit. It must not know
 //! what a record means.
@@ -15,7 +15,7 @@ use std::{
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Compared, EDGE, Edges, Listed, PutBack, Transcripts, merging};
+use super::{Compared, ConversationFiles, EDGE, Edges, Listed, PutBack, merging};
 use crate::town::{disk_task, hold, opening, own_directory, temporary::Temporary};
 
 /// The limit of a call that reads or writes a whole transcript: one of 1 GB takes some seconds.
@@ -29,10 +29,10 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// The real disk.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct DiskTranscripts;
+pub struct DiskConversations;
 
 #[async_trait]
-impl Transcripts for DiskTranscripts {
+impl ConversationFiles for DiskConversations {
     fn variable(&self, name: &str) -> Option<String> {
         std::env::var(name).ok().filter(|value| !value.is_empty())
     }
@@ -311,7 +311,7 @@ mod tests {
     #[tokio::test]
     async fn a_copy_is_private_and_whole() {
         let town = town("a\nb\nhalf");
-        assert_eq!(DiskTranscripts.copy(&town.transcript, &town.copy).await.unwrap(), 2);
+        assert_eq!(DiskConversations.copy(&town.transcript, &town.copy).await.unwrap(), 2);
         assert_eq!(fs::read(&town.copy).unwrap(), b"a\nb\nhalf");
         assert_eq!(fs::read(&town.transcript).unwrap(), b"a\nb\nhalf", "it is only read");
         let directory = town.copy.parent().unwrap();
@@ -319,36 +319,36 @@ mod tests {
             (mode(&town.copy), mode(directory), mode(directory.parent().unwrap())),
             (0o600, 0o700, 0o700)
         );
-        let again = DiskTranscripts.copy(&town.transcript, &town.copy).await.unwrap_err();
+        let again = DiskConversations.copy(&town.transcript, &town.copy).await.unwrap_err();
         assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&town.copy).unwrap(), b"a\nb\nhalf", "no copy replaces another");
-        DiskTranscripts.remove_copy(&town.copy).await.unwrap();
-        DiskTranscripts.remove_copy(&town.copy).await.unwrap();
+        DiskConversations.remove_copy(&town.copy).await.unwrap();
+        DiskConversations.remove_copy(&town.copy).await.unwrap();
         assert!(!town.copy.exists());
         let missing = town.transcript.with_file_name("none.jsonl");
-        assert!(DiskTranscripts.copy(&missing, &town.copy).await.is_err() && !town.copy.exists());
+        assert!(DiskConversations.copy(&missing, &town.copy).await.is_err() && !town.copy.exists());
     }
 
     #[tokio::test]
     async fn what_was_lost_is_put_back_and_what_was_written_since_stays() {
         let town = town("a\nb\nc\n");
-        DiskTranscripts.copy(&town.transcript, &town.copy).await.unwrap();
+        DiskConversations.copy(&town.transcript, &town.copy).await.unwrap();
         fs::write(&town.transcript, "a\nd\n").unwrap();
-        let compared = DiskTranscripts.compare(&town.copy, &town.transcript).await.unwrap();
+        let compared = DiskConversations.compare(&town.copy, &town.transcript).await.unwrap();
         assert_eq!(compared, Compared::There { records: 2, has_last: false });
-        let back = DiskTranscripts.put_back(&town.copy, &town.transcript).await.unwrap();
+        let back = DiskConversations.put_back(&town.copy, &town.transcript).await.unwrap();
         assert_eq!(back, PutBack::Done(2));
         assert_eq!(fs::read(&town.transcript).unwrap(), b"a\nb\nc\nd\n");
         assert_eq!(mode(&town.transcript), 0o640);
         let left: Vec<_> = fs::read_dir(town.transcript.parent().unwrap()).unwrap().collect();
         assert_eq!(left.len(), 1, "nothing else is left there");
         fs::remove_file(&town.transcript).unwrap();
-        assert_eq!(DiskTranscripts.compare(&town.copy, &town.transcript).await.unwrap(), Compared::Gone);
-        let back = DiskTranscripts.put_back(&town.copy, &town.transcript).await.unwrap();
+        assert_eq!(DiskConversations.compare(&town.copy, &town.transcript).await.unwrap(), Compared::Gone);
+        let back = DiskConversations.put_back(&town.copy, &town.transcript).await.unwrap();
         assert_eq!(back, PutBack::Done(3), "a file that is gone");
-        DiskTranscripts.remove_copy(&town.copy).await.unwrap();
-        assert_eq!(DiskTranscripts.compare(&town.copy, &town.transcript).await.unwrap(), Compared::NoCopy);
-        let back = DiskTranscripts.put_back(&town.copy, &town.transcript).await.unwrap();
+        DiskConversations.remove_copy(&town.copy).await.unwrap();
+        assert_eq!(DiskConversations.compare(&town.copy, &town.transcript).await.unwrap(), Compared::NoCopy);
+        let back = DiskConversations.put_back(&town.copy, &town.transcript).await.unwrap();
         assert_eq!(back, PutBack::NoCopy);
     }
 
@@ -357,7 +357,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_process_has_open_is_left_alone() {
         let town = town("a\nb\n");
-        DiskTranscripts.copy(&town.transcript, &town.copy).await.unwrap();
+        DiskConversations.copy(&town.transcript, &town.copy).await.unwrap();
         fs::write(&town.transcript, "").unwrap();
         let held = fs::OpenOptions::new().append(true).open(&town.transcript).unwrap();
         let mut child = std::process::Command::new("cat")
@@ -365,11 +365,11 @@ mod tests {
             .stdout(held)
             .spawn()
             .unwrap();
-        let back = DiskTranscripts.put_back(&town.copy, &town.transcript).await.unwrap();
+        let back = DiskConversations.put_back(&town.copy, &town.transcript).await.unwrap();
         assert_eq!((back, fs::read(&town.transcript).unwrap()), (PutBack::InUse, Vec::new()));
         drop(child.stdin.take());
         child.wait().unwrap(); // limited: its input is closed
-        let back = DiskTranscripts.put_back(&town.copy, &town.transcript).await.unwrap();
+        let back = DiskConversations.put_back(&town.copy, &town.transcript).await.unwrap();
         assert_eq!(back, PutBack::Done(2));
     }
 
@@ -379,12 +379,12 @@ mod tests {
         let directory = town.transcript.parent().unwrap();
         fs::write(directory.join("b.txt"), "").unwrap();
         fs::create_dir(directory.join("c.jsonl")).unwrap();
-        let listed = DiskTranscripts.list(directory).await.unwrap();
+        let listed = DiskConversations.list(directory).await.unwrap();
         assert!(listed.len() == 1 && listed[0].path == town.transcript, "{listed:?}");
-        assert!(DiskTranscripts.list(&directory.join("none")).await.unwrap().is_empty());
+        assert!(DiskConversations.list(&directory.join("none")).await.unwrap().is_empty());
         let large = format!("first\n{}\nlast\n", "x".repeat(3 * EDGE));
         fs::write(&town.transcript, &large).unwrap();
-        let edges = DiskTranscripts.edges(&town.transcript).await.unwrap();
+        let edges = DiskConversations.edges(&town.transcript).await.unwrap();
         assert!(edges.head.starts_with(b"first\n") && edges.tail.ends_with(b"\nlast\n"));
         assert_eq!((edges.head.len(), edges.tail.len()), (EDGE, EDGE));
     }

@@ -1,7 +1,7 @@
-//! Transcripts: the port through which the files are reached in which agents' programs keep their conversations.
+//! ConversationFiles: the port through which the files are reached in which agents' programs keep their conversations.
 //!
 //! They are the programs' own and lie outside the town, below the user's home. A record is a line. They are read, and copied
-//! into the town; one is only ever changed by [`put_back`](Transcripts::put_back), which loses nothing of it. It must not know
+//! into the town; one is only ever changed by [`put_back`](ConversationFiles::put_back), which loses nothing of it. It must not know
 //! whose conversation is in a file, or where a program keeps them.
 
 use std::{
@@ -67,7 +67,7 @@ pub enum PutBack {
 
 /// Reads, copies and puts back transcripts. Each call has a time limit; an error of kind `TimedOut` says that it was exceeded.
 #[async_trait]
-pub trait Transcripts: Send + Sync {
+pub trait ConversationFiles: Send + Sync {
     /// A variable of the supervisor's environment, which names where a program keeps its files.
     fn variable(&self, name: &str) -> Option<String>;
 

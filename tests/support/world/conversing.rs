@@ -11,7 +11,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use gastown_supervisor::town::transcripts::{Compared, Edges, Listed, PutBack, Transcripts};
+use gastown_supervisor::town::conversation_files::{Compared, ConversationFiles, Edges, Listed, PutBack};
 use jiff::Timestamp;
 
 use super::{Condition, World, files::missing, millis, secs};
@@ -23,7 +23,7 @@ const PROJECTS: &str = "/home/user/.claude/projects";
 
 /// One transcript, or a copy of one.
 #[derive(Debug, Clone)]
-pub struct FakeTranscript {
+pub struct FakeConversation {
     /// Its records, without line breaks.
     pub records: Vec<String>,
     /// When it was created.
@@ -34,9 +34,9 @@ pub struct FakeTranscript {
 
 /// All transcripts, and how programs treat theirs.
 #[derive(Debug, Default)]
-pub struct FakeTranscripts {
+pub struct FakeConversations {
     /// The files by path; copies too.
-    pub files: BTreeMap<PathBuf, FakeTranscript>,
+    pub files: BTreeMap<PathBuf, FakeConversation>,
     /// Every record that was ever written to each transcript.
     pub written: BTreeMap<PathBuf, Vec<String>>,
     /// Whether programs cut their transcript a second after they resume it.
@@ -51,7 +51,7 @@ pub struct FakeTranscripts {
     pub resumed: Vec<Duration>,
 }
 
-impl FakeTranscripts {
+impl FakeConversations {
     /// The records that were written and are in no transcript any more.
     pub fn lost(&self) -> Vec<String> {
         let there = |path: &PathBuf| self.files.get(path).map_or(&[][..], |file| &file.records);
@@ -84,9 +84,9 @@ impl World {
         let path = path_of(&directory, &conversation);
         let now = self.time();
         if resumes.is_some() {
-            state.transcripts.resumed.push(now);
-            let is_known = state.transcripts.files.contains_key(&path)
-                && !state.transcripts.unknown.contains(&conversation);
+            state.conversations.resumed.push(now);
+            let is_known = state.conversations.files.contains_key(&path)
+                && !state.conversations.unknown.contains(&conversation);
             if !is_known {
                 state.note(now, true, || format!("{name} does not know conversation {conversation}"));
                 let line = format!("No conversation found with session ID: {conversation}");
@@ -96,13 +96,13 @@ impl World {
                 let name = name.to_owned();
                 return self.after(millis(200), move |world| world.exit_at_once(&name, id, 1));
             }
-            if state.transcripts.cut {
+            if state.conversations.cut {
                 let name = name.to_owned();
                 let path = path.clone();
                 self.after_locked(&mut state, secs(1), move |world| world.cut(&name, id, &path));
             }
         }
-        state.transcripts.open.insert(name.to_owned(), path);
+        state.conversations.open.insert(name.to_owned(), path);
         drop(state);
         let name = name.to_owned();
         self.after(prompts.saturating_sub(now), move |world| world.write_on(&name, id));
@@ -127,9 +127,9 @@ impl World {
         if state.sessions.get(name).is_none_or(|it| it.id != id || !it.live()) {
             return;
         }
-        let length = state.transcripts.files.get(path).map_or(0, |file| file.records.len());
+        let length = state.conversations.files.get(path).map_or(0, |file| file.records.len());
         let left = state.rng.usize(0..=length / 2);
-        if let Some(file) = state.transcripts.files.get_mut(path) {
+        if let Some(file) = state.conversations.files.get_mut(path) {
             file.records.truncate(left);
         }
         state.note(now, true, || format!("{name} cuts its transcript from {length} to {left} records"));
@@ -146,16 +146,16 @@ impl World {
             let directory = session.directory.to_string_lossy().into_owned();
             let works = session.condition == Condition::Well;
             let number = state.number();
-            if let (Some(path), true) = (state.transcripts.open.get(name).cloned(), works) {
+            if let (Some(path), true) = (state.conversations.open.get(name).cloned(), works) {
                 let record = serde_json::json!({
                     "type": "user", "cwd": directory, "timestamp": wall.to_string(), "uuid": format!("{name}-{number}"),
                 });
                 let record = record.to_string();
-                let new = FakeTranscript { records: Vec::new(), born: wall, written: wall };
-                let file = state.transcripts.files.entry(path.clone()).or_insert(new);
+                let new = FakeConversation { records: Vec::new(), born: wall, written: wall };
+                let file = state.conversations.files.entry(path.clone()).or_insert(new);
                 file.records.push(record.clone());
                 file.written = wall;
-                state.transcripts.written.entry(path).or_default().push(record);
+                state.conversations.written.entry(path).or_default().push(record);
             }
         }
         let name = name.to_owned();
@@ -166,7 +166,7 @@ impl World {
     pub fn begin_conversation(&self, name: &str, id: &str) {
         let mut state = self.state();
         let directory = state.sessions[name].directory.clone();
-        state.transcripts.open.insert(name.to_owned(), path_of(&directory, id));
+        state.conversations.open.insert(name.to_owned(), path_of(&directory, id));
     }
 
     /// Another program writes a transcript in the directory of this session: now, and until it is told otherwise.
@@ -175,19 +175,19 @@ impl World {
         let mut state = self.state();
         let directory = state.sessions[name].directory.clone();
         let record = serde_json::json!({"cwd": directory, "timestamp": born.to_string()}).to_string();
-        let file = FakeTranscript { records: vec![record], born, written: wall };
-        state.transcripts.files.insert(path_of(&directory, id), file);
+        let file = FakeConversation { records: vec![record], born, written: wall };
+        state.conversations.files.insert(path_of(&directory, id), file);
     }
 
     /// The id of the conversation a session is in.
     pub fn conversation(&self, name: &str) -> String {
-        let path = self.state().transcripts.open[name].clone();
+        let path = self.state().conversations.open[name].clone();
         path.file_stem().unwrap().to_string_lossy().into_owned()
     }
 }
 
 #[async_trait]
-impl Transcripts for World {
+impl ConversationFiles for World {
     fn variable(&self, name: &str) -> Option<String> {
         (name == "HOME").then(|| HOME.to_owned())
     }
@@ -195,7 +195,7 @@ impl Transcripts for World {
     async fn list(&self, directory: &Path) -> io::Result<Vec<Listed>> {
         self.disk("list transcripts", directory, false, |world| {
             let state = world.state();
-            let there = state.transcripts.files.iter().filter(|(path, _)| path.parent() == Some(directory));
+            let there = state.conversations.files.iter().filter(|(path, _)| path.parent() == Some(directory));
             let listed = there.map(|(path, file)| Listed {
                 path: path.clone(),
                 born: Some(file.born),
@@ -209,7 +209,7 @@ impl Transcripts for World {
     async fn edges(&self, path: &Path) -> io::Result<Edges> {
         self.disk("read transcript", path, false, |world| {
             let state = world.state();
-            let Some(file) = state.transcripts.files.get(path) else { return missing() };
+            let Some(file) = state.conversations.files.get(path) else { return missing() };
             let text: String = file.records.iter().map(|record| format!("{record}\n")).collect();
             Ok(Edges { head: text.clone().into_bytes(), tail: text.into_bytes() })
         })
@@ -219,8 +219,8 @@ impl Transcripts for World {
     async fn compare(&self, copy: &Path, transcript: &Path) -> io::Result<Compared> {
         self.disk("compare transcript", transcript, false, |world| {
             let state = world.state();
-            let Some(old) = state.transcripts.files.get(copy) else { return Ok(Compared::NoCopy) };
-            let Some(now) = state.transcripts.files.get(transcript) else { return Ok(Compared::Gone) };
+            let Some(old) = state.conversations.files.get(copy) else { return Ok(Compared::NoCopy) };
+            let Some(now) = state.conversations.files.get(transcript) else { return Ok(Compared::Gone) };
             let has_last = old.records.last().is_none_or(|last| now.records.contains(last));
             Ok(Compared::There { records: now.records.len() as u64, has_last })
         })
@@ -230,12 +230,12 @@ impl Transcripts for World {
     async fn copy(&self, transcript: &Path, copy: &Path) -> io::Result<u64> {
         self.disk("copy transcript", transcript, true, |world| {
             let mut state = world.state();
-            let Some(file) = state.transcripts.files.get(transcript).cloned() else { return missing() };
+            let Some(file) = state.conversations.files.get(transcript).cloned() else { return missing() };
             let records = file.records.len() as u64;
-            if state.transcripts.files.contains_key(copy) {
+            if state.conversations.files.contains_key(copy) {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
-            state.transcripts.files.insert(copy.to_owned(), file);
+            state.conversations.files.insert(copy.to_owned(), file);
             Ok(records)
         })
         .await
@@ -244,17 +244,21 @@ impl Transcripts for World {
     async fn put_back(&self, copy: &Path, transcript: &Path) -> io::Result<PutBack> {
         self.disk("put back transcript", transcript, true, |world| {
             let mut state = world.state();
-            let in_use = state.transcripts.kept_open
-                && state.transcripts.open.iter().any(|(name, path)| path == transcript && state.lives(name));
+            let in_use = state.conversations.kept_open
+                && state
+                    .conversations
+                    .open
+                    .iter()
+                    .any(|(name, path)| path == transcript && state.lives(name));
             if in_use {
                 return Ok(PutBack::InUse);
             }
-            let Some(old) = state.transcripts.files.get(copy).cloned() else { return Ok(PutBack::NoCopy) };
+            let Some(old) = state.conversations.files.get(copy).cloned() else { return Ok(PutBack::NoCopy) };
             let now = state
-                .transcripts
+                .conversations
                 .files
                 .entry(transcript.to_owned())
-                .or_insert(FakeTranscript { records: Vec::new(), ..old.clone() });
+                .or_insert(FakeConversation { records: Vec::new(), ..old.clone() });
             let gained = old.records.iter().filter(|record| !now.records.contains(record)).count() as u64;
             let newer: Vec<_> =
                 now.records.iter().filter(|record| !old.records.contains(record)).cloned().collect();
@@ -266,7 +270,7 @@ impl Transcripts for World {
 
     async fn remove_copy(&self, copy: &Path) -> io::Result<()> {
         self.disk("remove copy", copy, false, |world| {
-            world.state().transcripts.files.remove(copy);
+            world.state().conversations.files.remove(copy);
             Ok(())
         })
         .await
