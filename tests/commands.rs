@@ -221,6 +221,7 @@ fn notifying(town: &Path, command: &str, timeout: Duration) -> Deps {
         journals: Arc::new(DiskJournals::default()),
         files: Arc::new(Disk),
         clock: Arc::new(SystemClock::new()),
+        transcripts: Arc::new(gastown_supervisor::transcripts::disk::DiskTranscripts::new()),
         exec_watcher: Arc::new(SystemExecWatcher::new()),
         convoys: Arc::new(SqliteConvoys::new(town.join(".beads/beads.db"))),
         beads: Arc::new(SqliteBeads::default()),

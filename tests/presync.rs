@@ -155,6 +155,7 @@ impl Town {
             journals: Arc::new(DiskJournals::default()),
             files: Arc::new(Disk),
             clock: Arc::new(SystemClock::new()),
+            transcripts: Arc::new(gastown_supervisor::transcripts::disk::DiskTranscripts::new()),
             exec_watcher: Arc::new(SystemExecWatcher::new()),
             convoys: Arc::new(SqliteConvoys::new(root.join(".beads/beads.db"))),
             beads: Arc::new(SqliteBeads::default()),

@@ -9,6 +9,16 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+mod login;
+pub mod noting;
+pub mod screen;
+#[cfg(test)]
+mod talk;
+pub mod transcript;
+pub mod weighing;
+
+pub use weighing::{Evidence, Said};
+
 /// What an agent is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -37,6 +47,17 @@ impl Activity {
             Activity::Limited(_) => "limited",
             Activity::LoggedOut(_) => "logged_out",
             Activity::Hung(_) => "hung",
+        }
+    }
+
+    /// The program's own sentence, the question, or what the sources say.
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Activity::Working | Activity::Idle => None,
+            Activity::WaitingAtQuestion(text)
+            | Activity::Limited(text)
+            | Activity::LoggedOut(text)
+            | Activity::Hung(text) => Some(text),
         }
     }
 }

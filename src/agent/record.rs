@@ -37,12 +37,14 @@ use crate::{
     },
 };
 
+mod activities;
 pub mod histories;
 mod requests;
 mod restarts;
 pub mod screens;
 mod view;
 
+use activities::Doing;
 use requests::Claims;
 use restarts::RestartFile;
 use screens::Watched;
@@ -68,6 +70,8 @@ pub struct AgentRecord {
     life: Option<Life>,
     /// Its last screen.
     watched: Option<Watched>,
+    /// What it is doing.
+    doing: Doing,
     /// What happened to it, for people.
     history: Option<History>,
     /// What is asked of it by mail, by the message's id.
@@ -251,6 +255,11 @@ impl Records {
         watched.collect()
     }
 
+    /// How this agent is watched, while an actor keeps it.
+    pub fn watched_agent(&self, identity: &Identity) -> Option<AgentSpec> {
+        Some(self.agents.lock().get(identity)?.watched.as_ref()?.agent().clone())
+    }
+
     /// What is open of this agent, to be read or changed; a change is saved.
     pub fn incident<A>(&self, identity: &Identity, change: impl FnOnce(&mut Option<Incident>) -> A) -> A {
         let mut agents = self.agents.lock();
@@ -301,7 +310,7 @@ impl Records {
     }
 
     fn unsupervised(&self, record: &mut AgentRecord, why: &str, now: Timestamp) {
-        (record.lifecycle, record.watched) = (None, None);
+        (record.lifecycle, record.watched, record.doing) = (None, None, Doing::default());
         self.lives.put(&mut record.life, None);
         if let Some(history) = &mut record.history {
             history.is_gone(why, now);

@@ -2,7 +2,7 @@
 
 use super::record::screens::Turn;
 use crate::{
-    agent::{history::Entry, spec::AgentSpec},
+    agent::{activity::noting, history::Entry, spec::AgentSpec},
     deps::Deps,
     sessions::{PaneTarget, SessionsError, scan::Scan},
     town::usage_limit::SCREEN_LINES,
@@ -13,6 +13,7 @@ const QUESTION: &str = "question";
 
 fn saw(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget, lines: Vec<String>) {
     let now = deps.now();
+    noting::screen_shows(deps, agent, pane.session_id(), &lines, now);
     let Some(Turn(question)) = deps.records.note_screen(&agent.identity, pane, lines, now) else { return };
     let key = agent.problem_key(QUESTION);
     match question {
@@ -57,5 +58,6 @@ pub async fn refresh(deps: &Deps, scan: &Scan) {
 /// Clears what the previous session of this agent showed or asked, because a new one was created.
 pub fn begun(deps: &Deps, agent: &AgentSpec) {
     deps.records.forget_screen(&agent.identity);
+    noting::forget(deps, agent);
     deps.problems.clear(&agent.problem_key(QUESTION));
 }

@@ -124,7 +124,7 @@ impl Shown {
                 Cell::new(agent.since.map_or("-".to_owned(), |since| self.age(since))),
                 Cell::new(agent.restarts),
                 Cell::new(next.map_or("-".to_owned(), |until| self.time(until))),
-                Cell::new(agent.reason.as_deref().unwrap_or("")),
+                Cell::new(agent.reason.clone().or_else(|| doing(agent, self.now)).unwrap_or_default()),
             ]);
         }
         if let Some(first) = table.column_mut(0) {
@@ -139,17 +139,29 @@ impl Shown {
         at.strftime(form).to_string()
     }
 
-    /// How long ago a time was, in its two largest units.
     fn age(&self, at: Timestamp) -> String {
-        let seconds = self.now.duration_since(at).as_secs().max(0);
-        let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-        match seconds {
-            0..60 => format!("{seconds}s"),
-            60..3600 => format!("{minutes}m {:02}s", seconds % 60),
-            3600..86_400 => format!("{hours}h {:02}m", minutes % 60),
-            _ => format!("{days}d {:02}h", hours % 24),
-        }
+        age(at, self.now)
     }
+}
+
+/// How long ago a time was, in its two largest units.
+fn age(at: Timestamp, now: Timestamp) -> String {
+    let seconds = now.duration_since(at).as_secs().max(0);
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{minutes}m {:02}s", seconds % 60),
+        3600..86_400 => format!("{hours}h {:02}m", minutes % 60),
+        _ => format!("{days}d {:02}h", hours % 24),
+    }
+}
+
+/// What an agent is doing, since when and by which source: `working 3m 05s (transcript)`.
+pub fn doing(agent: &AgentReport, now: Timestamp) -> Option<String> {
+    let (activity, source) = (agent.activity.as_ref()?.replace('_', " "), agent.activity_source.as_ref()?);
+    let since = age(agent.activity_since?, now);
+    let detail = agent.activity_detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
+    Some(format!("{activity} {since} ({source}){detail}"))
 }
 
 /// Which Gas Town it is, where that is not the one of January.
@@ -246,6 +258,27 @@ deacon         deacon         alive    1m 05s  0         -
 alpha/witness  alpha-witness  waiting  1m 05s  1         10:00:30  restart 2
 "
         );
+    }
+
+    #[test]
+    fn what_agents_are_doing() {
+        let doing = |activity: &str, source: &str, detail: Option<&str>| AgentReport {
+            activity: Some(activity.into()),
+            activity_source: Some(source.into()),
+            activity_since: Some(at("2026-11-25T09:56:55Z")),
+            activity_detail: detail.map(str::to_owned),
+            ..agent("deacon", "alive", None)
+        };
+        let asks = AgentReport { reason: Some("Trust?".into()), ..doing("working", "transcript", None) };
+        for (agent, why) in [
+            (doing("working", "transcript", None), "working 3m 05s (transcript)"),
+            (doing("logged_out", "screen", Some("run /login")), "logged out 3m 05s (screen): run /login"),
+            (asks, "Trust?"),
+            (agent("deacon", "alive", None), "-"),
+        ] {
+            let table = shown().table(&[agent]).to_string();
+            assert!(table.trim_end().ends_with(why), "{table}");
+        }
     }
 
     #[test]

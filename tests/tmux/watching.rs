@@ -59,6 +59,7 @@ impl Watching {
             files: Arc::new(Disk),
             journals: Arc::new(DiskJournals::default()),
             clock: Arc::new(SystemClock::new()),
+            transcripts: Arc::new(gastown_supervisor::transcripts::disk::DiskTranscripts::new()),
             exec_watcher: Arc::new(SystemExecWatcher::new()),
             convoys: Arc::new(SqliteConvoys::new(server.dir().join(".beads/beads.db"))),
             beads: Arc::new(SqliteBeads::default()),

@@ -33,6 +33,7 @@ mod simulate;
 mod supervisor;
 mod timeline;
 mod trace;
+mod transcripts;
 mod weather;
 
 use std::{
@@ -128,6 +129,8 @@ struct Shared {
     ledger_changed: watch::Sender<u64>,
     databases_changed: watch::Sender<u64>,
     events_changed: watch::Sender<u64>,
+    /// The transcripts that changed.
+    transcripts_changed: broadcast::Sender<PathBuf>,
     /// Notified when the agenda changed.
     agenda_changed: Notify,
     /// Notified when hanging calls may continue.
@@ -200,6 +203,8 @@ pub struct State {
     pub clock_panics_for: Option<(String, u32)>,
     /// Whether operators act at the worst moments.
     pub adversary: bool,
+    /// The transcripts that agents' programs wrote.
+    pub transcripts: BTreeMap<PathBuf, transcripts::FakeTranscript>,
     /// The calls of the ports.
     pub trace: Vec<trace::Line>,
     /// Mails sent: recipient and subject.
@@ -268,6 +273,7 @@ impl World {
             clock_panics_in: None,
             clock_panics_for: None,
             adversary: false,
+            transcripts: BTreeMap::new(),
             trace: Vec::new(),
             mails: Vec::new(),
             beads: BTreeMap::new(),
@@ -296,6 +302,7 @@ impl World {
             ledger_changed: watch::Sender::new(0),
             databases_changed: watch::Sender::new(0),
             events_changed: watch::Sender::new(0),
+            transcripts_changed: broadcast::Sender::new(1024),
             agenda_changed: Notify::new(),
             released: Notify::new(),
         }));
