@@ -177,22 +177,22 @@ impl ActivityState {
     }
 
     fn begin(&mut self, identity: Identity, living: Living, began: Timestamp) {
-        let (deps, pid) = (self.deps.clone(), living.process.pid);
-        let known = Known {
-            living: living.clone(),
-            began,
-            followed: None,
-            file: None,
-            reading: false,
-            again: false,
-            quiet: None,
-        };
+        let known =
+            Known { living, began, followed: None, file: None, reading: false, again: false, quiet: None };
         self.agents.insert(identity.clone(), known);
-        let lost = ActivityMsg::Located(identity.clone(), pid, Err("a task panicked".to_owned()));
+        self.locate(&identity);
+    }
+
+    /// Finds out where the transcript of an agent is.
+    fn locate(&mut self, identity: &Identity) {
+        let Some(known) = self.agents.get(identity) else { return };
+        let (deps, living, began) = (self.deps.clone(), known.living.clone(), known.began);
+        let (agent, pid) = (identity.clone(), living.process.pid);
+        let lost = ActivityMsg::Located(agent.clone(), pid, Err("a task panicked".to_owned()));
         self.work.spawn(
             async move {
                 let followed = follow::locate(&deps, &living, began).await.map(Box::new);
-                ActivityMsg::Located(identity, pid, followed)
+                ActivityMsg::Located(agent, pid, followed)
             },
             lost,
         );
@@ -321,10 +321,7 @@ impl ActivityState {
             match &known.followed {
                 Some(_) => self.read(identity),
                 // It could not be located: its process may be another program by now.
-                None => {
-                    let (living, began) = (known.living.clone(), known.began);
-                    self.begin(identity.clone(), living, began);
-                }
+                None => self.locate(identity),
             }
         }
         self.watch();

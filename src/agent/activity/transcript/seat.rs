@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, ToSpan, tz::TimeZone};
 use sha2::{Digest, Sha256};
 
 use super::codex;
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Codex keeps sessions by day; of a process that runs for longer than this many, not all are searched.
-const DAYS: i64 = 40;
+const DAYS: usize = 40;
 
 /// Where the transcript of a process is that works in this directory since `began`; `None` when it is not known how this program
 /// keeps it.
@@ -64,16 +64,16 @@ fn hex(bytes: &[u8]) -> String {
 /// many.
 fn days(began: Timestamp, now: Timestamp) -> Option<Vec<String>> {
     let day = SignedDuration::from_hours(24);
-    let (first, mut at) = (began.checked_sub(day).ok()?, now.checked_add(day).ok()?);
-    let mut days = Vec::new();
-    while at >= first || days.len() < 3 {
-        days.push(at.to_zoned(TimeZone::UTC).strftime("%Y/%m/%d").to_string());
-        if days.len() as i64 > DAYS {
-            return None;
-        }
-        at = at.checked_sub(day).ok()?;
-    }
-    Some(days)
+    let date = |at: Timestamp| at.to_zoned(TimeZone::UTC).date();
+    let (first, last) = (date(began.checked_sub(day).ok()?), date(now.checked_add(day).ok()?));
+    let mut days: Vec<String> = first
+        .series(1.day())
+        .take_while(|day| *day <= last)
+        .take(DAYS + 1)
+        .map(|day| day.strftime("%Y/%m/%d").to_string())
+        .collect();
+    days.reverse();
+    (days.len() <= DAYS).then_some(days)
 }
 
 /// A session is named by its UUID; subagents have files of other names.
