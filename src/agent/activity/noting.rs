@@ -9,7 +9,6 @@ use crate::{
     clock::Now,
     deps::Deps,
     sessions::scan::Scan,
-    terminal,
 };
 
 /// The kind of problem that an agent which may be hung is.
@@ -42,7 +41,10 @@ pub fn saw(deps: &Deps, agent: &AgentSpec, reading: Option<Reading>) {
     }
     report_hung(deps, agent, now);
     if let Some((code, seen)) = told(before, now) {
-        tracing::info!(agent = %agent.identity, reason = code, "{}: {}", agent.identity, terminal::one_line(&seen));
+        // The problem is a line in the log already.
+        if code != HUNG {
+            tracing::info!(agent = %agent.identity, reason = code, "{seen}");
+        }
         deps.records.happened(&agent.identity, Entry::word(deps.now().wall, code, &seen, "nothing is ended"));
     }
 }
