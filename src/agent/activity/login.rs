@@ -58,7 +58,7 @@ pub fn shown(screen: &[String]) -> Option<String> {
 /// Whether the options of a question are those of a login.
 pub fn is_offered(options: &[String]) -> bool {
     let has = |wanted: &&str| options.iter().any(|option| option.to_lowercase().starts_with(*wanted));
-    OFFERS.iter().any(|all| all.iter().all(|wanted| has(wanted)))
+    OFFERS.iter().any(|all| all.iter().all(&has))
 }
 
 #[cfg(test)]
