@@ -26,7 +26,7 @@ const WORKING: [&str; 4] = [
     // Claude Code 2.1, below the prompt: "⏵⏵ bypass permissions on (shift+tab to cycle) · esc to interrupt".
     r"^\s*(?:⏵⏵ |⏸ |\? )?(?:[^·]{1,80} · )*esc to interrupt(?: · .{1,60})?$",
     // Codex: "• Working (12s • esc to interrupt)", "▌ Working (1m 02s • Esc to interrupt)".
-    r"^\s*(?:[•◦▌] )?.{1,80} \((?:\d+h )?(?:\d+m )?\d+s [•·] esc to interrupt\)",
+    r"^(?:[•◦▌] )?\S.{0,80} \((?:\d+h )?(?:\d+m )?\d+s • esc to interrupt\)",
     // Gemini CLI: "⠏ Reading the tea leaves (esc to cancel, 5s)".
     r"^\s*[\u{2800}-\u{28ff}] .{1,120} \(esc to cancel, (?:\d+m )?\d+s\)",
 ];
