@@ -143,6 +143,7 @@ mod internals {
     pub mod supervision;
     pub mod terminal;
     pub mod town;
+    pub mod transcripts;
     pub mod tree;
     pub mod turns;
     pub mod watchers;

@@ -34,6 +34,7 @@ use crate::{
         settings::Settings,
         socket::ControlListener,
     },
+    transcripts::Transcripts,
 };
 
 /// The ports of one supervisor, and the facts about its town.
@@ -51,6 +52,8 @@ pub struct Ports {
     pub journals: Arc<dyn Journals>,
     /// The wall clock and the monotonic clock.
     pub clock: Arc<dyn Clock>,
+    /// What agents' programs write about their sessions.
+    pub transcripts: Arc<dyn Transcripts>,
     /// Reports that Gas Town's program starts.
     pub exec_watcher: Arc<dyn ExecWatcher>,
     /// Reads convoys from the town's bead database.

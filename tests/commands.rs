@@ -221,6 +221,7 @@ fn notifying(town: &Path, command: &str, timeout: Duration) -> Deps {
         journals: Arc::new(DiskJournals::default()),
         files: Arc::new(Disk),
         clock: Arc::new(SystemClock::new()),
+        transcripts: Arc::new(gastown_supervisor::transcripts::disk::DiskTranscripts::new()),
         exec_watcher: Arc::new(SystemExecWatcher::new()),
         conversation_files: Arc::new(gastown_supervisor::town::conversation_files::disk::DiskConversations),
         convoys: Arc::new(SqliteConvoys::new(town.join(".beads/beads.db"))),

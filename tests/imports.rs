@@ -21,7 +21,10 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("what actors are made of", &["supervision"]),
     ("what is known of the ledger, of commands and of deaths", &["ledger", "operator", "deaths"]),
     ("ports, and what is behind them", &["ports"]),
-    ("sessions, processes, commands, databases", &["sessions", "processes", "commands", "sqlite"]),
+    (
+        "sessions, processes, commands, databases, transcripts",
+        &["sessions", "processes", "commands", "sqlite", "transcripts"],
+    ),
     ("a Gas Town on disk", &["town"]),
     (
         "the ground",

@@ -155,6 +155,7 @@ impl Town {
             journals: Arc::new(DiskJournals::default()),
             files: Arc::new(Disk),
             clock: Arc::new(SystemClock::new()),
+            transcripts: Arc::new(gastown_supervisor::transcripts::disk::DiskTranscripts::new()),
             exec_watcher: Arc::new(SystemExecWatcher::new()),
             conversation_files: Arc::new(
                 gastown_supervisor::town::conversation_files::disk::DiskConversations,

@@ -21,6 +21,7 @@ mod sandbox;
 mod stage;
 mod stop;
 mod table;
+mod transcripts;
 mod v1cold;
 mod v1convoy;
 mod v1deaths;
@@ -36,7 +37,7 @@ use self::{
 const USAGE: &str = "\
 Measures the figures of BENCHMARKS.md; takes about 30 minutes.
 
-Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle] [deaths] [mass] [ledger] [commands] [feed]
+Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle] [deaths] [mass] [ledger] [commands] [feed] [transcripts]
                                         [v1cold] [v1deaths] [v1convoy] [v1idle]]
 
   --quick    fewer runs and shorter waits: eight minutes, and less to be trusted
@@ -48,6 +49,7 @@ Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle
   mass       100 sessions killed at once; a tmux server killed
   commands   what it costs to see commands of gt begin among thousands of processes
   feed       many events at once, and one
+  transcripts  what it costs to hear what an agent is doing
   ledger     runs of bd in a heartbeat; a heartbeat of 1000 polecats with a slow bd, also in a town of Gas Town 1.x
   v1cold     20 rigs of Gas Town 1.x come up through a gt that takes 1 s
   v1deaths   witnesses killed one after the other, and replaced through such a gt
@@ -55,7 +57,7 @@ Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle
   v1idle     runs of bd and gt while nothing happens
 ";
 
-const FIGURES: [&str; 13] = [
+const FIGURES: [&str; 14] = [
     "cold",
     "heartbeat",
     "stop",
@@ -65,6 +67,7 @@ const FIGURES: [&str; 13] = [
     "ledger",
     "commands",
     "feed",
+    "transcripts",
     "v1cold",
     "v1deaths",
     "v1convoy",
@@ -118,6 +121,7 @@ fn measure(wanted: &[&str], quick: bool) -> anyhow::Result<()> {
                     "mass" => mass::measure(quick).await?,
                     "commands" => commands::measure(quick).await?,
                     "feed" => feed::measure(quick).await?,
+                    "transcripts" => transcripts::measure(quick).await?,
                     "v1cold" => v1cold::measure(quick).await?,
                     "v1deaths" => v1deaths::measure(quick).await?,
                     "v1convoy" => v1convoy::measure(quick).await?,

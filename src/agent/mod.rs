@@ -4,6 +4,8 @@
 //! may be restarted, and [`lifecycle`] what happens to it next. The other modules start, nudge and end it.
 //! [Roles](crate::roles) only add their guards. Nothing here may treat one rig differently from another.
 
+pub mod account;
+pub mod activity;
 pub mod actor;
 pub mod adoption;
 pub mod appearance;

@@ -31,7 +31,7 @@ use crate::{
         scan::Scan,
     },
     supervision::{
-        status::{AgentStatus, End},
+        status::{AgentStatus, Doing, End},
         work::{ReplyTo, Timer, Work},
     },
     town::identity::{Identity, Wanted},
@@ -496,6 +496,7 @@ impl Owner {
         let (mut state, since) = self.phase;
         let mut why = Why::of(&self.lifecycle);
         let screen = |id| self.deps.records.screen(&self.spec.identity, id);
+        let doing = self.doing();
         let screen = match self.state() {
             State::Alive { session, .. } => screen(Some(&session.id)),
             State::Starting { .. } => screen(None),
@@ -524,8 +525,23 @@ impl Owner {
             backoff_until: phase::next_try(&self.lifecycle, self.deps.now().wall),
             reason_code: why.as_ref().map(|why| why.code),
             reason: why.map(|why| why.text),
+            activity: doing.0,
+            activity_doubt: doing.1,
             last_end: self.last_end.clone(),
         }
+    }
+
+    /// What the agent is doing while it is alive, and why its transcript is silent.
+    fn doing(&self) -> (Option<Doing>, Option<String>) {
+        let State::Alive { session, .. } = self.state() else { return Default::default() };
+        let (records, identity) = (&self.deps.records, &self.spec.identity);
+        let doing = records.activity(identity, Some(&session.id)).map(|reading| Doing {
+            activity: reading.activity.code(),
+            detail: reading.activity.detail().map(str::to_owned),
+            source: reading.source.to_string(),
+            since: reading.since,
+        });
+        (doing, records.evidence(identity, &session.id).and_then(|evidence| evidence.doubt))
     }
 }
 

@@ -38,12 +38,14 @@ use crate::{
     },
 };
 
+mod activities;
 pub mod histories;
 mod requests;
 mod restarts;
 pub mod screens;
 mod view;
 
+use activities::Doing;
 use requests::Claims;
 use restarts::RestartFile;
 use screens::Watched;
@@ -73,6 +75,8 @@ pub struct AgentRecord {
     conversations: Option<Conversations>,
     /// Its last screen.
     watched: Option<Watched>,
+    /// What it is doing.
+    doing: Doing,
     /// What happened to it, for people.
     history: Option<History>,
     /// What is asked of it by mail, by the message's id.
@@ -324,6 +328,11 @@ impl Records {
         kept.flat_map(|kept| &kept.copied).map(|copied| copied.copy.clone()).collect()
     }
 
+    /// How this agent is watched, while an actor keeps it.
+    pub fn watched_agent(&self, identity: &Identity) -> Option<AgentSpec> {
+        Some(self.agents.lock().get(identity)?.watched.as_ref()?.agent().clone())
+    }
+
     /// What is open of this agent, to be read or changed; a change is saved.
     pub fn incident<A>(&self, identity: &Identity, change: impl FnOnce(&mut Option<Incident>) -> A) -> A {
         let mut agents = self.agents.lock();
@@ -376,6 +385,7 @@ impl Records {
 
     fn unsupervised(&self, record: &mut AgentRecord, why: &str, now: Timestamp) {
         (record.lifecycle, record.watched, record.without_gt) = (None, None, None);
+        record.doing = Doing::default();
         self.lives.put(&mut record.life, None);
         if let Some(history) = &mut record.history {
             history.is_gone(why, now);

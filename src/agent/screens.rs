@@ -3,7 +3,7 @@
 
 use super::{oom, record::screens::Turn};
 use crate::{
-    agent::{history::Entry, spec::AgentSpec},
+    agent::{activity::noting, history::Entry, spec::AgentSpec},
     deps::Deps,
     sessions::{PaneTarget, SessionsError, scan::Scan},
     supervision::messages::Broadcast,
@@ -15,6 +15,7 @@ const QUESTION: &str = "question";
 
 fn saw(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget, lines: Vec<String>) {
     let now = deps.now();
+    noting::screen_shows(deps, agent, pane.session_id(), &lines, now);
     let Some(Turn(question)) = deps.records.note_screen(&agent.identity, pane, lines, now) else { return };
     let key = agent.problem_key(QUESTION);
     match question {
@@ -76,5 +77,6 @@ pub async fn refresh(deps: &Deps, scan: &Scan) {
 /// Clears what the previous session of this agent showed or asked, because a new one was created.
 pub fn begun(deps: &Deps, agent: &AgentSpec) {
     deps.records.forget_screen(&agent.identity);
+    noting::forget(deps, agent);
     deps.problems.clear(&agent.problem_key(QUESTION));
 }

@@ -171,7 +171,10 @@ impl Shown {
             agent.since.map_or("-".to_owned(), |since| self.local.age(since)),
             agent.restarts.to_string(),
             next.map_or("-".to_owned(), |until| self.local.time(until)),
-            self.local.text(agent.reason.as_deref().unwrap_or_default()),
+            match &agent.reason {
+                Some(why) => self.local.text(why),
+                None => doing(agent, &self.local).unwrap_or_default(),
+            },
         ]
     }
 
@@ -206,6 +209,14 @@ impl Shown {
         }
         shown.into_iter().map(|column| (column, widths[column])).collect()
     }
+}
+
+/// What an agent is doing, since when and by which source: `working 3m5s (transcript)`.
+pub fn doing(agent: &AgentReport, local: &LocalTime) -> Option<String> {
+    let (activity, source) = (agent.activity.as_ref()?.replace('_', " "), agent.activity_source.as_ref()?);
+    let since = local.age(agent.activity_since?);
+    let detail = agent.activity_detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
+    Some(format!("{activity} {since} ({source}){detail}"))
 }
 
 /// Which Gas Town it is, where that is not the one of January.
@@ -303,6 +314,27 @@ deacon         deacon         alive    1m5s   0         -
 alpha/witness  alpha-witness  waiting  1m5s   1         10:00:30  restart 2
 "
         );
+    }
+
+    #[test]
+    fn what_agents_are_doing() {
+        let doing = |activity: &str, source: &str, detail: Option<&str>| AgentReport {
+            activity: Some(activity.into()),
+            activity_source: Some(source.into()),
+            activity_since: Some(at("2026-11-25T09:56:55Z")),
+            activity_detail: detail.map(str::to_owned),
+            ..agent("deacon", "alive", None)
+        };
+        let asks = AgentReport { reason: Some("Trust?".into()), ..doing("working", "transcript", None) };
+        for (agent, why) in [
+            (doing("working", "transcript", None), "working 3m5s (transcript)"),
+            (doing("logged_out", "screen", Some("run /login")), "logged out 3m5s (screen): run /login"),
+            (asks, "Trust?"),
+            (agent("deacon", "alive", None), "-"),
+        ] {
+            let table = shown().table(&[agent]).to_string();
+            assert!(table.trim_end().ends_with(why), "{table}");
+        }
     }
 
     #[test]

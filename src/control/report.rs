@@ -90,6 +90,17 @@ pub struct AgentReport {
     pub reason: Option<String>,
     /// The code of the reason for machines, such as `rig_parked` or `backoff`.
     pub reason_code: Option<String>,
+    /// What it is doing while it is alive: `working`, `idle`, `waiting_at_question`, `limited`, `logged_out` or `hung`; `None` when
+    /// no source says.
+    pub activity: Option<String>,
+    /// Who says so: `transcript`, `screen` or `processes`.
+    pub activity_source: Option<String>,
+    /// Since when it is doing that.
+    pub activity_since: Option<Timestamp>,
+    /// The program's own sentence about its limit or login, the question, or why it may be hung.
+    pub activity_detail: Option<String>,
+    /// Why its transcript does not say what it is doing, where that is known.
+    pub activity_doubt: Option<String>,
 }
 
 /// What happened to one agent, and why: what `GET /v1/agents/<agent>` answers and `gastown-supervisor explain --json` prints.
@@ -145,7 +156,13 @@ impl AgentReport {
 
     /// Converts an agent's status.
     pub(crate) fn of(agent: AgentStatus) -> AgentReport {
+        let doing = agent.activity.as_ref();
         AgentReport {
+            activity: doing.map(|doing| doing.activity.to_owned()),
+            activity_source: doing.map(|doing| doing.source.clone()),
+            activity_since: doing.map(|doing| doing.since),
+            activity_detail: doing.and_then(|doing| doing.detail.clone()),
+            activity_doubt: agent.activity_doubt,
             identity: agent.identity,
             role: agent.role,
             rig: agent.rig,

@@ -19,7 +19,7 @@ use procfs::{
     process::{Process as Entry, Stat},
 };
 
-use super::{ProcessesError, Resident, base_name, invocation::Invocation, tree::Row};
+use super::{Look, ProcessesError, Resident, base_name, invocation::Invocation, tree::Row};
 
 /// How many bytes of a command line are read; agents get prompts of any length.
 const LINE: usize = 16 * 1024;
@@ -256,20 +256,36 @@ pub fn residents(variables: &[&str], below: &Path) -> Result<Vec<Resident>, Proc
     Ok(pids()?.filter_map(one).collect())
 }
 
+/// One process; `None` when it has ended.
+pub fn look(pid: u32, variables: &[&str]) -> Result<Option<Look>, ProcessesError> {
+    let Some(stat) = stat(pid) else { return Ok(None) };
+    if matches!(stat.state, 'Z' | 'X' | 'x') {
+        return Ok(None);
+    }
+    let ticks = procfs::ticks_per_second().max(1);
+    Ok(Some(Look {
+        environment: variables_of(pid, variables),
+        directory: fs::read_link(format!("/proc/{pid}/cwd")).ok(),
+        is_stopped: matches!(stat.state, 'T' | 't'),
+        cpu: Duration::from_millis(stat.utime.saturating_add(stat.stime).saturating_mul(1000) / ticks),
+    }))
+}
+
 /// Those of these variables that a process has; none when they may not be read.
 fn environment(pid: u32, variables: &[&str]) -> BTreeMap<String, String> {
+    variables_of(pid, variables).unwrap_or_default()
+}
+
+fn variables_of(pid: u32, variables: &[&str]) -> Option<BTreeMap<String, String>> {
     let mut bytes = Vec::new();
-    let read = fs::File::open(format!("/proc/{pid}/environ"))
-        .and_then(|file| file.take(ENVIRONMENT).read_to_end(&mut bytes));
-    if read.is_err() {
-        return BTreeMap::new();
-    }
+    let file = fs::File::open(format!("/proc/{pid}/environ")).ok()?;
+    file.take(ENVIRONMENT).read_to_end(&mut bytes).ok()?;
     let given = bytes.split(|byte| *byte == 0).filter_map(|pair| {
         let at = pair.iter().position(|byte| *byte == b'=')?;
         let name = std::str::from_utf8(&pair[..at]).ok().filter(|name| variables.contains(name))?;
         Some((name.to_owned(), String::from_utf8_lossy(&pair[at + 1..]).into_owned()))
     });
-    given.collect()
+    Some(given.collect())
 }
 
 /// Whether this path, or one to a file that was replaced, may end in this name: checked for every process, so it must

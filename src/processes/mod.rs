@@ -2,7 +2,11 @@
 //!
 //! It must not know what an agent is; it reports process trees and ends those that the caller names.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 
@@ -55,6 +59,19 @@ pub struct Resident {
     pub environment: BTreeMap<String, String>,
 }
 
+/// One process, looked at closely.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// Those of the requested variables that were in its environment when it started; `None` when they may not be read.
+    pub environment: Option<BTreeMap<String, String>>,
+    /// The directory it works in, if that may be read.
+    pub directory: Option<PathBuf>,
+    /// Whether it is stopped (SIGSTOP, or a debugger).
+    pub is_stopped: bool,
+    /// The CPU time it has used.
+    pub cpu: Duration,
+}
+
 /// Why the process table could not be read.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[error("the process table could not be read: {0}")]
@@ -96,6 +113,13 @@ pub trait Processes: Send + Sync {
         variables: &'static [&'static str],
         below: &Path,
     ) -> Result<Vec<Resident>, ProcessesError>;
+
+    /// This process, with these variables of its environment; `None` when it has ended.
+    async fn look(
+        &self,
+        pid: u32,
+        variables: &'static [&'static str],
+    ) -> Result<Option<Look>, ProcessesError>;
 
     /// Resolves when the process of this id and start time ([`Invocation::born`]) has ended; at once if it has already.
     async fn ended(&self, pid: u32, born: u64);

@@ -10,7 +10,7 @@ use sysinfo::{
     Pid, Process as Entry, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind,
 };
 
-use super::{ProcessesError, Resident, base_name, invocation::Invocation, tree::Row};
+use super::{Look, ProcessesError, Resident, base_name, invocation::Invocation, tree::Row};
 
 fn read(which: ProcessesToUpdate<'_>, what: ProcessRefreshKind) -> Result<System, ProcessesError> {
     let mut system = System::new().map_err(|error| ProcessesError(format!("{error:?}")))?;
@@ -53,6 +53,29 @@ pub fn invocations(
     Ok(wanted.map(invocation).filter(|invocation| invocation.given_to(program).is_some()).collect())
 }
 
+/// One process; `None` when it has ended.
+pub fn look(pid: u32, variables: &[&str]) -> Result<Option<Look>, ProcessesError> {
+    let what = cheap().with_cwd(UpdateKind::Always).with_environ(UpdateKind::Always).with_cpu();
+    let pid = Pid::from_u32(pid);
+    let system = read(ProcessesToUpdate::Some(&[pid]), what)?;
+    Ok(system.process(pid).filter(|entry| !has_ended(entry)).map(|entry| Look {
+        // One that may not be read is empty, too.
+        environment: (!entry.environ().is_empty()).then(|| environment(entry, variables)),
+        directory: entry.cwd().map(Path::to_owned),
+        is_stopped: entry.status() == ProcessStatus::Stop,
+        cpu: Duration::from_millis(entry.accumulated_cpu_time()),
+    }))
+}
+
+fn environment(entry: &Entry, variables: &[&str]) -> BTreeMap<String, String> {
+    let given = entry.environ().iter().filter_map(|pair| {
+        let pair = pair.to_string_lossy();
+        let (name, value) = pair.split_once('=')?;
+        variables.contains(&name).then(|| (name.to_owned(), value.to_owned()))
+    });
+    given.collect()
+}
+
 /// The processes that have one of these variables or work in this directory, without their ancestors: neither can be
 /// read of other users.
 pub fn residents(variables: &[&str], below: &Path) -> Result<Vec<Resident>, ProcessesError> {
@@ -60,12 +83,7 @@ pub fn residents(variables: &[&str], below: &Path) -> Result<Vec<Resident>, Proc
     let what = what.with_cwd(UpdateKind::Always).with_environ(UpdateKind::Always);
     let system = read(ProcessesToUpdate::All, what)?;
     let one = |entry: &Entry| {
-        let given = entry.environ().iter().filter_map(|pair| {
-            let pair = pair.to_string_lossy();
-            let (name, value) = pair.split_once('=')?;
-            variables.contains(&name).then(|| (name.to_owned(), value.to_owned()))
-        });
-        let environment: BTreeMap<String, String> = given.collect();
+        let environment = environment(entry, variables);
         let is_below = entry.cwd().is_some_and(|at| at.starts_with(below));
         let command = invocation(entry);
         let is_one = (is_below || !environment.is_empty()) && !command.arguments.is_empty();
@@ -168,6 +186,24 @@ mod tests {
         }
         for found in [residents(&[], Path::new("/nowhere")), linux::residents(&[], Path::new("/nowhere"))] {
             assert_eq!(found.expect("survey"), []);
+        }
+    }
+
+    #[test]
+    fn looks_at_a_process_as_proc_does() {
+        let me = std::process::id();
+        let (here, there) = (look(me, &["PATH"]), linux::look(me, &["PATH"]));
+        // The CPU time grows between the two.
+        let still = |look: Result<Option<Look>, ProcessesError>| Look {
+            cpu: Duration::ZERO,
+            ..look.expect("readable").expect("we run")
+        };
+        let (here, there) = (still(here), still(there));
+        assert_eq!(here, there);
+        assert_eq!((here.environment.map(|it| it.len()), here.is_stopped), (Some(1), false));
+        assert_eq!(here.directory, std::env::current_dir().ok());
+        for nobody in [look(u32::MAX / 2, &[]), linux::look(u32::MAX / 2, &[])] {
+            assert_eq!(nobody.expect("readable"), None);
         }
     }
 

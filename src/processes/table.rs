@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use super::{
-    Ended, Invocation, Process, Processes, ProcessesError, Resident,
+    Ended, Invocation, Look, Process, Processes, ProcessesError, Resident,
     shared::Shared,
     source,
     target::Target,
@@ -87,6 +87,14 @@ impl Processes for SystemProcesses {
             Ok(found)
         })
         .await
+    }
+
+    async fn look(
+        &self,
+        pid: u32,
+        variables: &'static [&'static str],
+    ) -> Result<Option<Look>, ProcessesError> {
+        blocking(move || source::look(pid, variables)).await
     }
 
     async fn ended(&self, pid: u32, born: u64) {

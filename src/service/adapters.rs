@@ -27,6 +27,7 @@ use crate::{
         settings::{Settings, socket_of_variable},
         socket::SocketListener,
     },
+    transcripts::disk::DiskTranscripts,
 };
 
 /// The ports of this town on this machine, and the problems reported through them, for reports to people.
@@ -60,6 +61,7 @@ pub async fn deps(
         files: Arc::new(Disk),
         journals: Arc::new(DiskJournals::default()),
         clock: Arc::new(SystemClock::new()),
+        transcripts: Arc::new(DiskTranscripts::new()),
         exec_watcher: Arc::new(SystemExecWatcher::new()),
         convoys: Arc::new(SqliteConvoys::new(paths.beads_db())),
         beads: Arc::new(SqliteBeads::default()),

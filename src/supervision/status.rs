@@ -26,8 +26,25 @@ pub struct AgentStatus {
     pub reason: Option<String>,
     /// The code of the reason, for machines.
     pub reason_code: Option<&'static str>,
+    /// What it is doing while it is alive, as far as is known.
+    pub activity: Option<Doing>,
+    /// Why its transcript does not say what it is doing, where that is known.
+    pub activity_doubt: Option<String>,
     /// Its last end that nobody intended.
     pub last_end: Option<End>,
+}
+
+/// What a living agent is doing.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Doing {
+    /// `working`, `idle`, `waiting_at_question`, `limited`, `logged_out` or `hung`.
+    pub activity: &'static str,
+    /// The program's own sentence, the question, or why it may be hung.
+    pub detail: Option<String>,
+    /// `transcript`, `screen` or `processes`.
+    pub source: String,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// An end that nobody intended.

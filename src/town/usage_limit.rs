@@ -9,11 +9,9 @@ use std::sync::LazyLock;
 
 use regex::{RegexSet, RegexSetBuilder};
 
-use self::place::Place;
-
 mod place;
 
-pub use self::place::SCREEN_LINES;
+pub use self::place::{Place, SCREEN_LINES};
 
 /// At most this many of the last lines that are not blank are checked: a prompt and a footer are below a limit's
 /// message.
@@ -118,9 +116,23 @@ impl UsageLimits {
     pub fn matches(&self, screen: &[String]) -> Option<String> {
         match &self.given {
             Some(given) => anywhere(&given.set, screen),
-            None => in_the_last_message(screen),
+            None => in_own_message(&BUILT_IN_SET, &STAMPED, screen),
         }
     }
+
+    /// The sentence that shows a usage limit in a message that is known to be the program's own, wherever that was read.
+    pub fn said(&self, message: &str) -> Option<String> {
+        let set = self.given.as_ref().map_or(&*BUILT_IN_SET, |given| &given.set);
+        sentence(set, message)
+    }
+}
+
+/// The line of a message of the program itself that one of these patterns matches; each line is matched alone, then with the
+/// next one appended.
+pub fn sentence(set: &RegexSet, message: &str) -> Option<String> {
+    let lines: Vec<String> = message.lines().map(plain).filter(|line| !line.is_empty()).take(LINES).collect();
+    let alone = lines.iter().find(|line| set.is_match(line)).cloned();
+    alone.or_else(|| lines.windows(2).map(|pair| pair.join(" ")).find(|pair| set.is_match(pair)))
 }
 
 fn anywhere(set: &RegexSet, screen: &[String]) -> Option<String> {
@@ -132,18 +144,20 @@ fn anywhere(set: &RegexSet, screen: &[String]) -> Option<String> {
     alone.or_else(|| lines.windows(2).map(|pair| pair.join(" ")).find(|pair| set.is_match(pair)))
 }
 
-fn in_the_last_message(screen: &[String]) -> Option<String> {
+/// The line of a screen in which the program's own last message matches one of these patterns, as people see it. What looks like
+/// an agent's message must match one of `stamped` too.
+pub fn in_own_message(set: &RegexSet, stamped: &RegexSet, screen: &[String]) -> Option<String> {
     let place = Place::of(screen);
     let candidates = || place.last_written(LINES).filter_map(|at| Some((at, place.own(at)?)));
     let alone = candidates().find_map(|(at, own)| {
-        let is_it = BUILT_IN_SET.is_match(own.words) && (!own.whole_line_only || STAMPED.is_match(own.words));
+        let is_it = set.is_match(own.words) && (!own.whole_line_only || stamped.is_match(own.words));
         is_it.then(|| place.shown(at))
     });
     alone.or_else(|| {
         candidates().find_map(|(at, own)| {
             let next = place.words(at + 1).filter(|_| !own.whole_line_only)?;
             let joined = format!("{} {next}", own.words);
-            BUILT_IN_SET.is_match(&joined).then(|| format!("{} {next}", place.shown(at)))
+            set.is_match(&joined).then(|| format!("{} {next}", place.shown(at)))
         })
     })
 }
@@ -160,7 +174,8 @@ impl std::fmt::Debug for UsageLimits {
     }
 }
 
-fn compile<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Result<RegexSet, regex::Error> {
+/// Compiles patterns as those of limits are: case does not count.
+pub fn compile<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Result<RegexSet, regex::Error> {
     RegexSetBuilder::new(patterns).case_insensitive(true).build()
 }
 

@@ -33,6 +33,7 @@ use crate::{
     },
     tree::rig,
     watchers::{
+        activity::actor as activity,
         convoy::actor as convoy,
         deaths,
         dolt::actor as dolt,
@@ -289,6 +290,7 @@ impl RootState {
             mail::child(deps, answers),
             feed::child(deps, &self.plan.fs_watcher),
             convoy::child(deps, &self.plan.fs_watcher),
+            activity::child(deps),
             (self.plan.control)(myself.clone()),
         ]);
         if deps.dialect().facts().has_dolt {

@@ -1,8 +1,9 @@
 //! Watchers: the actors that have no agent. Each watches one thing and reports it: sessions, Gas Town's running
-//! commands, deaths, mail, beads, polecats' directories, convoys, the event log.
+//! commands, deaths, mail, beads, polecats' directories, convoys, the event log, what agents are doing.
 //!
 //! They must not start or end an agent; that is the job of the agent's actor.
 
+pub mod activity;
 pub mod census;
 pub mod convoy;
 pub mod deaths;

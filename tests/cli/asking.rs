@@ -72,6 +72,7 @@ fn status_of_a_town_that_is_well() {
             "mail",
             "feed",
             "convoy",
+            "activity",
             "control",
             "rig alpha",
             "alpha/census",
@@ -87,6 +88,13 @@ fn status_of_a_town_that_is_well() {
     assert_eq!((&status["settings"]["refused"], &status["settings"]["shared"]), (&Value::Null, &Value::Null));
     for name in ["deaths", "feed", "convoys", "actors", "settings", "tmux_socket"] {
         status.as_object_mut().unwrap().remove(name);
+    }
+    // What an agent is doing depends on when its screen was read.
+    for agent in status["agents"].as_array_mut().unwrap() {
+        for key in ["", "_source", "_since", "_detail", "_doubt"] {
+            let key = format!("activity{key}");
+            assert!(agent.as_object_mut().unwrap().remove(&key).is_some(), "{key} of {agent:#}");
+        }
     }
     let off = |what: &str| format!("the {what} patrol is switched off in mayor/daemon.json");
     assert_eq!(

@@ -35,6 +35,7 @@ fn deps(town: &Town) -> Deps {
         files: Arc::new(Disk),
         journals: Arc::new(DiskJournals::default()),
         clock: Arc::new(SystemClock::new()),
+        transcripts: Arc::new(gastown_supervisor::transcripts::disk::DiskTranscripts::new()),
         exec_watcher: Arc::new(SystemExecWatcher::new()),
         conversation_files: Arc::new(gastown_supervisor::town::conversation_files::disk::DiskConversations),
         convoys: Arc::new(SqliteConvoys::new(town.root().join(".beads/beads.db"))),

@@ -59,6 +59,7 @@ impl Watching {
             files: Arc::new(Disk),
             journals: Arc::new(DiskJournals::default()),
             clock: Arc::new(SystemClock::new()),
+            transcripts: Arc::new(gastown_supervisor::transcripts::disk::DiskTranscripts::new()),
             exec_watcher: Arc::new(SystemExecWatcher::new()),
             conversation_files: Arc::new(
                 gastown_supervisor::town::conversation_files::disk::DiskConversations,

@@ -5,7 +5,7 @@
 //! watched agent has the last screen of its last incarnation, which is dropped some time after that incarnation is gone.
 //! [`questions`] judges what a screen says. No decision may depend on the presence of a screen.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{AgentRecord, Records};
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
         spec::AgentSpec,
     },
     clock::Now,
+    processes::Process,
     sessions::{PaneTarget, scan::Scan},
     town::{identity::Identity, usage_limit::SCREEN_LINES},
 };
@@ -52,6 +53,21 @@ pub struct Screen {
     pub question: Option<String>,
     /// When it was seen.
     pub at: Now,
+    /// Since when it shows exactly this.
+    pub unchanged_since: Now,
+}
+
+/// A watched agent that a scan shows alive.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Living {
+    /// The agent.
+    pub agent: AgentSpec,
+    /// Its pane.
+    pub pane: PaneTarget,
+    /// Its process.
+    pub process: Process,
+    /// All processes in its pane.
+    pub all: Vec<u32>,
 }
 
 /// A question came, with its title, or is gone.
@@ -115,8 +131,13 @@ impl Records {
     ) -> Option<Turn> {
         let question = questions::shown(&lines).map(|question| question.title);
         lines.drain(..lines.len().saturating_sub(usize::from(SCREEN_LINES)));
-        let screen = Screen { pane: pane.clone(), lines, question: question.clone(), at };
-        let before = self.watched(identity, |watched| watched.screen.replace(Arc::new(screen)))?;
+        let before = self.watched(identity, |watched| {
+            let same = watched.screen.take_if(|before| before.pane == *pane && before.lines == lines);
+            let unchanged_since = same.as_ref().map_or(at, |before| before.unchanged_since);
+            let screen =
+                Screen { pane: pane.clone(), lines, question: question.clone(), at, unchanged_since };
+            watched.screen.replace(Arc::new(screen)).or(same)
+        })?;
         self.note_pane(identity, pane);
         (before.and_then(|before| before.question.clone()) != question).then_some(Turn(question))
     }
@@ -169,6 +190,14 @@ impl Records {
         (there, over)
     }
 
+    /// The watched agents that a scan shows alive; `None` when it could not see.
+    pub fn living_in(&self, scan: &Scan) -> Option<Vec<Living>> {
+        let (Ok(_), Ok(trees)) = (&scan.sessions, &scan.trees) else { return None };
+        let agents = self.agents.lock();
+        let living = agents.values().filter_map(|record| record.watched.as_ref()?.living_in(scan, trees));
+        Some(living.collect())
+    }
+
     fn watched<A>(&self, identity: &Identity, change: impl FnOnce(&mut Watched) -> A) -> Option<A> {
         self.agents.lock().get_mut(identity)?.watched.as_mut().map(change)
     }
@@ -197,16 +226,23 @@ impl Watched {
         let panes = Marks::panes_in(self.marks.as_ref(), session);
         Some(session.target(agent_pane(panes, trees, self.names.as_ref()?)?))
     }
+
+    fn living_in(&self, scan: &Scan, trees: &BTreeMap<u32, Vec<Process>>) -> Option<Living> {
+        let (pane, names) = (self.pane_in(scan)?, self.names.as_ref()?);
+        let tree = trees.get(&pane.pid())?;
+        // One that is started by a launcher is found by its name, and one of another name is the pane's own.
+        let is_it = |process: &&Process| process.names.iter().any(|name| names.matches(name));
+        let process = tree.iter().find(is_it).or(tree.first())?.clone();
+        let all = tree.iter().map(|process| process.pid).collect();
+        Some(Living { agent: self.agent.clone(), pane, process, all })
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::{
         agent::program::provider::preset,
-        processes::Process,
         sessions::{Pane, Session},
     };
 

@@ -297,6 +297,12 @@ settings_table! {
         last_screen: bool = true, switch;
     }
 
+    /// What agents are doing.
+    activity: ActivitySettings {
+        /// An agent that should work, and neither writes nor uses CPU time for this long, may be hung; it is reported.
+        hung_after: Duration = 20 * MINUTE, interval;
+    }
+
     /// Agents that end because of a usage limit.
     usage_limit: UsageLimit {
         /// What the last screen of such an agent shows.

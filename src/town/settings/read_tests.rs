@@ -127,7 +127,7 @@ fn mistakes_in_ours_name_key_line_and_column() {
         (
             "unknown section",
             "{\"hartbeat\": {}}",
-            "settings/supervisor.json:1:2: hartbeat: unknown key; the keys here are boot, ",
+            "settings/supervisor.json:1:2: hartbeat: unknown key; the keys here are activity, boot, ",
         ),
         (
             "unknown key",

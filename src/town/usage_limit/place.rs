@@ -83,6 +83,17 @@ impl Place {
         Some(&line.words)
     }
 
+    /// The line of the prompt: the last that begins with a person's mark, when no message begins below it and at most `below`
+    /// lines of a footer follow.
+    pub fn prompt(&self, below: usize) -> Option<usize> {
+        let at = self.lines.iter().rposition(|line| line.mark == Mark::Said)?;
+        let mut written = self.lines[at + 1..].iter().filter(|line| !line.shown.is_empty());
+        let is_message =
+            |line: &Line| !line.framed && matches!(line.mark, Mark::Says | Mark::Result | Mark::Error);
+        let is_footer = written.by_ref().take(below).all(|line| !is_message(line));
+        (is_footer && written.next().is_none()).then_some(at)
+    }
+
     /// The text of a line when it begins a message of the program, and no other message follows.
     pub fn own(&self, at: usize) -> Option<Own<'_>> {
         let line = &self.lines[at];

@@ -67,6 +67,8 @@ fn unknown(identity: &Identity, session: String, since: Timestamp, why: String) 
         backoff_until: None,
         reason: Some(why),
         reason_code: None,
+        activity: None,
+        activity_doubt: None,
         last_end: None,
     }
 }

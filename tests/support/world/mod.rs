@@ -35,6 +35,7 @@ mod simulate;
 mod supervisor;
 mod timeline;
 mod trace;
+mod transcripts;
 mod weather;
 
 use std::{
@@ -133,6 +134,8 @@ struct Shared {
     ledger_changed: watch::Sender<u64>,
     databases_changed: watch::Sender<u64>,
     events_changed: watch::Sender<u64>,
+    /// The transcripts that changed.
+    transcripts_changed: broadcast::Sender<PathBuf>,
     /// Notified when the agenda changed.
     agenda_changed: Notify,
     /// Notified when hanging calls may continue.
@@ -207,6 +210,8 @@ pub struct State {
     pub clock_panics_for: Option<(String, u32)>,
     /// Whether operators act at the worst moments.
     pub adversary: bool,
+    /// The transcripts that agents' programs wrote.
+    pub transcripts: BTreeMap<PathBuf, transcripts::FakeTranscript>,
     /// The calls of the ports.
     pub trace: Vec<trace::Line>,
     /// Mails sent: recipient and subject.
@@ -282,6 +287,7 @@ impl World {
             clock_panics_in: None,
             clock_panics_for: None,
             adversary: false,
+            transcripts: BTreeMap::new(),
             trace: Vec::new(),
             mails: Vec::new(),
             bodies: Vec::new(),
@@ -313,6 +319,7 @@ impl World {
             ledger_changed: watch::Sender::new(0),
             databases_changed: watch::Sender::new(0),
             events_changed: watch::Sender::new(0),
+            transcripts_changed: broadcast::Sender::new(1024),
             agenda_changed: Notify::new(),
             released: Notify::new(),
         }));

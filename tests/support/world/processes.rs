@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use async_trait::async_trait;
-use gastown_supervisor::processes::{Ended, Invocation, Process, Processes, ProcessesError, Resident};
+use gastown_supervisor::processes::{Ended, Invocation, Look, Process, Processes, ProcessesError, Resident};
 
 use super::{
     Condition, FakeSession, World,
@@ -137,6 +137,32 @@ impl Processes for World {
                 .collect())
         };
         self.state().note(now, fate.fails, || format!("residents (+{:?})", fate.after));
+        pause(fate.after).await;
+        answer
+    }
+
+    async fn look(
+        &self,
+        pid: u32,
+        variables: &'static [&'static str],
+    ) -> Result<Option<Look>, ProcessesError> {
+        let probability = self.state().weather.fail;
+        let fate = self.fate("look", TABLE_CAP, probability);
+        self.arrive("look", &fate).await;
+        let answer = match fate.fails {
+            true => Err(ProcessesError("it is not mounted".to_owned())),
+            false => {
+                let state = self.state();
+                let session = state.sessions.values().find(|it| it.pid == pid && it.live());
+                Ok(session.map(|session| {
+                    let mut environment = session.environment.clone();
+                    environment.insert("HOME".to_owned(), super::transcripts::HOME.to_owned());
+                    environment.retain(|name, _| variables.contains(&name.as_str()));
+                    let directory = Some(session.directory.clone());
+                    Look { environment: Some(environment), directory, is_stopped: false, cpu: Duration::ZERO }
+                }))
+            }
+        };
         pause(fate.after).await;
         answer
     }

@@ -75,6 +75,7 @@ impl World {
             files: Arc::new(self.clone()),
             journals: Arc::new(self.clone()),
             clock: Arc::new(self.clone()),
+            transcripts: Arc::new(self.clone()),
             exec_watcher: Arc::new(self.clone()),
             convoys: Arc::new(self.clone()),
             beads: Arc::new(self.clone()),

@@ -1,0 +1,60 @@
+//! The screen as a source: what an agent is doing, by what its program shows. Pure.
+//!
+//! The marks are those of Claude Code 1.0 to 2.1, Codex 0.23 to 0.155 and Gemini CLI 0.1 to 0.33. A line counts only where the
+//! program itself speaks: its status line, its own last message, a menu at the end, the prompt. What an agent says about limits,
+//! logins and questions is no sign of one. A screen with none of these signs says nothing.
+
+use std::sync::LazyLock;
+
+use regex::RegexSet;
+
+use super::{Activity, login};
+use crate::{
+    agent::questions::Question,
+    town::usage_limit::{Place, UsageLimits, compile},
+};
+
+/// The status line of a program that works is within this many of the last lines that are not blank.
+const STATUS: usize = 15;
+/// A footer below the prompt has at most this many lines.
+const FOOTER: usize = 4;
+
+/// The status lines of programs that work on a turn.
+const WORKING: [&str; 4] = [
+    // Claude Code: "✻ Cogitating… (12s · ↑ 1.2k tokens · esc to interrupt)", "· Thinking… (esc to interrupt)".
+    r"^[·✢✳✶✻✽*✺∗] .{1,120}\(.*\besc to interrupt\b.*\)",
+    // Claude Code 2.1, below the prompt: "⏵⏵ bypass permissions on (shift+tab to cycle) · esc to interrupt".
+    r"^\s*(?:⏵⏵ |⏸ |\? )?(?:[^·]{1,80} · )*esc to interrupt(?: · .{1,60})?$",
+    // Codex: "• Working (12s • esc to interrupt)", "▌ Working (1m 02s • Esc to interrupt)".
+    r"^(?:[•◦▌] )?\S.{0,80} \((?:\d+h )?(?:\d+m )?\d+s • esc to interrupt\)",
+    // Gemini CLI: "⠏ Reading the tea leaves (esc to cancel, 5s)".
+    r"^\s*[\u{2800}-\u{28ff}] .{1,120} \(esc to cancel, (?:\d+m )?\d+s\)",
+];
+
+static WORKS: LazyLock<RegexSet> = LazyLock::new(|| compile(WORKING).unwrap_or_default());
+
+/// What an agent with this screen is doing; `question` is the question that it shows. `None` when the screen does not say.
+pub fn judge(screen: &[String], question: Option<&Question>, limits: &UsageLimits) -> Option<Activity> {
+    let is_login =
+        |question: &Question| question.menu.as_ref().is_some_and(|menu| login::is_offered(&menu.options));
+    if let Some(question) = question {
+        // A limit may come with a menu of what to do about it.
+        return Some(match limits.matches(screen) {
+            Some(sentence) if question.known.is_none() => Activity::Limited(sentence),
+            _ if is_login(question) => Activity::LoggedOut(question.title.clone()),
+            _ => Activity::WaitingAtQuestion(question.title.clone()),
+        });
+    }
+    let works = screen.iter().rev().filter(|line| !line.trim().is_empty()).take(STATUS);
+    if works.into_iter().any(|line| WORKS.is_match(line)) {
+        return Some(Activity::Working);
+    }
+    let limited = || limits.matches(screen).map(Activity::Limited);
+    let logged_out = || login::shown(screen).map(Activity::LoggedOut);
+    let idle = || Place::of(screen).prompt(FOOTER).map(|_| Activity::Idle);
+    limited().or_else(logged_out).or_else(idle)
+}
+
+#[cfg(test)]
+#[path = "screen/tests.rs"]
+mod tests;
