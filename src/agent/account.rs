@@ -7,11 +7,11 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::program::Provider;
 
@@ -71,11 +71,14 @@ impl Account {
     }
 }
 
-/// The same for the same values in every process of this version; 32 bits of it are too few to guess a key by.
+/// The same for the same values in every version, as it is stored; 32 bits of it are too few to guess a key by.
 fn fingerprint(values: &[&String]) -> String {
-    let mut hasher = DefaultHasher::new();
-    values.hash(&mut hasher);
-    format!("{:08x}", hasher.finish() as u32)
+    let mut hasher = Sha256::new();
+    for value in values {
+        hasher.update(value.len().to_le_bytes());
+        hasher.update(value);
+    }
+    hasher.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl fmt::Display for Account {
@@ -128,6 +131,7 @@ mod tests {
         let with = |key: &str| of(Provider::Claude, &[("HOME", "/h"), ("ANTHROPIC_API_KEY", key)]).unwrap();
         assert_eq!(with("sk-ant-secret"), with("sk-ant-secret"));
         assert_ne!(with("sk-ant-secret"), with("sk-ant-other"));
+        assert!(with("sk-ant-secret").ends_with("with the key 1c1ef1d0"), "the same in every version");
         assert!(!with("sk-ant-secret").contains("secret"));
         assert_ne!(with("sk-ant-secret"), of(Provider::Claude, &[("HOME", "/h")]).unwrap());
     }

@@ -18,6 +18,7 @@ pub mod hold;
 pub mod identity;
 pub mod journal;
 pub mod lock;
+pub mod login;
 pub mod log;
 pub mod opening;
 pub mod original;

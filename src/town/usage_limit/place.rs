@@ -77,10 +77,17 @@ impl Place {
         self.lines[at].shown.clone()
     }
 
-    /// The text of a line, if it has any and begins with a word.
-    pub fn words(&self, at: usize) -> Option<&str> {
-        let line = self.lines.get(at).filter(|line| line.mark == Mark::Bare && !line.words.is_empty())?;
+    /// The text of the line below, if it has any and may continue a message: it begins with a word, or is JSON.
+    pub fn below(&self, at: usize) -> Option<&str> {
+        let goes_on = |line: &&Line| line.mark == Mark::Bare || line.words.starts_with('{');
+        let line = self.lines.get(at + 1).filter(|line| goes_on(line) && !line.words.is_empty())?;
         Some(&line.words)
+    }
+
+    /// The line and those below it up to a blank one, at most this many, as one text.
+    pub fn paragraph(&self, at: usize, count: usize) -> String {
+        let lines = self.lines[at..].iter().take(count).map(|line| line.shown.as_str());
+        lines.take_while(|shown| !shown.is_empty()).collect::<Vec<_>>().join(" ")
     }
 
     /// The text of a line when it begins a message of the program, and no other message follows.
