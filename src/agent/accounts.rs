@@ -65,6 +65,10 @@ pub fn changed(deps: &Deps) {
 /// Finds out which account an agent uses in its session, if it lives there and that is not known yet. What cannot be found out
 /// leaves what was known.
 pub async fn learn(deps: &Deps, agent: &AgentSpec) {
+    let lives = deps.records.living(&agent.identity);
+    if lives.is_some_and(|(_, session)| deps.accounts.knows(&agent.identity, &session)) {
+        return;
+    }
     let Glimpse::Present(session, trees) =
         scan::glimpse(&*deps.sessions, &*deps.processes, &agent.session).await
     else {
@@ -105,7 +109,7 @@ pub async fn denial(deps: &Deps, agent: &AgentSpec) -> Option<Denial> {
 /// The account that the agent's settings give to its next start, if they name one.
 async fn given(deps: &Deps, agent: &AgentSpec, known: Option<&Account>) -> Option<Account> {
     let program = programs::find(deps, agent).await.program;
-    let told = program.env.iter().filter(|(name, _)| VARIABLES.contains(&name.as_str()));
+    let told = program.environment.iter().filter(|(name, _)| VARIABLES.contains(&name.as_str()));
     let mut environment: BTreeMap<String, String> =
         told.map(|(name, value)| (name.clone(), value.clone())).collect();
     if environment.is_empty() {

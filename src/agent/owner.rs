@@ -11,15 +11,16 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::{
-    adoption,
-    confirmation::{Assignment, Observation, Presence},
+    accounts, adoption,
+    confirmation::{Assignment, Observation, Presence, SessionKey},
     denial::{Denial, NotStarted},
-    lifecycle::{Decision, Event, Lifecycle, StartEnd, State, StopEnd, Surroundings},
+    lifecycle::{Decision, Event, Lifecycle, StartEnd, State, StopEnd, Surroundings, WaitsFor},
     observe::{self, How},
     phase::{self, Phase, Why},
     reason,
     spec::AgentSpec,
     start,
+    waits::Own,
 };
 use crate::{
     agent::requests::{Request, Stage},
@@ -106,6 +107,8 @@ pub struct Owner {
     has_reported: bool,
     /// Why it must be left alone although it lives, as of the last probe.
     left_alone: Option<Denial>,
+    /// The incarnation whose account was looked for last.
+    looked_at: Option<SessionKey>,
 }
 
 impl Owner {
@@ -139,6 +142,7 @@ impl Owner {
             phase: (Phase::Unknown, state_since.wall),
             has_reported: false,
             left_alone: None,
+            looked_at: None,
             deps,
         };
         owner.take_over_history(state_since);
@@ -356,6 +360,9 @@ impl Owner {
         if matches!(&event, Event::Seen(seen) if self.inquiring && shows_nothing_alive(seen)) {
             return; // the thorough probe in progress will say more
         }
+        let zone = self.deps.clock.zone();
+        let account = self.deps.accounts.denial_of(&self.spec.identity, now, &zone);
+        let retry_limited = self.retry_limited(&event, now);
         let step = self.lifecycle.apply(
             event,
             Surroundings {
@@ -365,7 +372,8 @@ impl Owner {
                 policy: &settings.restart,
                 confirm,
                 is_respawned: respawned.is_some(),
-                retry_limited: settings.usage_limit.retry_every,
+                retry_limited,
+                account: account.as_ref(),
                 pace: self.deps.deaths.pace(now),
                 jitter: self.deps.jitter.roll(),
             },
@@ -405,11 +413,52 @@ impl Owner {
                 self.adopt();
             }
         }
+        self.tell_the_accounts();
         match step.decision {
             Decision::Leave => {}
             Decision::ProbeAgain(after) => self.probe_again(after),
             Decision::Start(order) => self.start(order),
             Decision::Stop(order) => self.stop(order),
+        }
+    }
+
+    /// How long it waits when it ended at a usage limit and its account is not known: until the time that its program said.
+    fn retry_limited(&self, event: &Event, now: Now) -> Duration {
+        let settings = self.deps.settings();
+        let said = match event {
+            Event::Seen(seen) | Event::Probed(seen) => seen.usage_limit.clone(),
+            _ => None,
+        };
+        let waits = || match self.lifecycle.wait()?.own {
+            Own::UsageLimit(line) => Some(line),
+            _ => None,
+        };
+        said.or_else(waits).map_or(settings.usage_limit.retry_every, |line| {
+            accounts::retry_after(&line, now, &self.deps, &settings)
+        })
+    }
+
+    /// Notes in the register of accounts whether it waits for its account, and finds out which one a new incarnation uses.
+    fn tell_the_accounts(&mut self) {
+        let identity = &self.spec.identity;
+        match self.state() {
+            State::Waiting { why: WaitsFor::Account(_), .. } => {
+                if self.deps.accounts.wants_to_start(identity) {
+                    accounts::changed(&self.deps);
+                }
+            }
+            // It is not known, or about to be.
+            State::Unseen | State::Confirming { .. } | State::Starting { .. } => {}
+            State::Alive { session, .. } => {
+                self.deps.accounts.release(identity);
+                let session = session.clone();
+                if self.looked_at.as_ref() != Some(&session) {
+                    self.looked_at = Some(session);
+                    let (deps, spec) = (self.deps.clone(), self.spec.clone());
+                    self.work.run(async move { accounts::learn(&deps, &spec).await });
+                }
+            }
+            _ => self.deps.accounts.release(identity),
         }
     }
 
@@ -469,6 +518,18 @@ impl Owner {
         if let Some(title) = question.filter(|_| state != Phase::Unknown) {
             (state, why) = (Phase::WaitingAtQuestion, Some(Why { code: "question", text: title }));
         }
+        let now = self.deps.now();
+        let mut next = phase::next_try(&self.lifecycle, now.wall);
+        let denial = self.deps.accounts.denial_of(&self.spec.identity, now, &self.deps.clock.zone());
+        if let Some(denial) = denial.filter(|_| self.is_alive() && state != Phase::Unknown) {
+            (state, why) = (
+                Phase::of_account(&denial),
+                Some(Why { code: denial.code(), text: denial.to_string() }),
+            );
+            if let Denial::UsageLimit { until, .. } = denial {
+                next = until;
+            }
+        }
         AgentStatus {
             identity: self.spec.identity.to_string(),
             role: self.spec.identity.role().to_string(),
@@ -477,7 +538,7 @@ impl Owner {
             state: state.as_str(),
             since,
             restarts: self.lifecycle.history().restart_count,
-            backoff_until: phase::next_try(&self.lifecycle, self.deps.now().wall),
+            backoff_until: next,
             reason_code: why.as_ref().map(|why| why.code),
             reason: why.map(|why| why.text),
             last_end: self.last_end.clone(),

@@ -52,6 +52,8 @@ pub enum Known {
     Update,
     /// Whether the directory it was started in is trusted: yes.
     TrustFolder,
+    /// What to do at a usage limit: wait for its end.
+    UsageLimit,
 }
 
 /// The question on a screen, if there is one.
@@ -80,6 +82,7 @@ pub fn answer(question: &Question, allowed: &Questions) -> Option<usize> {
         Known::BypassPermissions => (allowed.bypass_permissions, ACCEPT),
         Known::Update => (allowed.update, SKIP),
         Known::TrustFolder => (allowed.trust_folder, TRUST),
+        Known::UsageLimit => (allowed.usage_limit, WAIT),
     };
     allowed.then(|| option(menu, wanted)).flatten()
 }
@@ -95,6 +98,7 @@ pub fn next_key(menu: &Menu, target: usize) -> Key {
 
 const ACCEPT: &[&str] = &["yes, i accept"];
 const SKIP: &[&str] = &["skip"];
+const WAIT: &[&str] = &["stop and wait"];
 const TRUST: &[&str] = &["yes", "trust folder"];
 /// How a trust question words its "no"; the permission dialog of a tool words it differently.
 const DISTRUST: &[&str] = &["no, exit", "no, quit", "don't trust"];
@@ -124,6 +128,8 @@ fn known(above: &[&str], menu: &Menu) -> Option<Known> {
         && offers(DISTRUST)
     {
         Some(Known::TrustFolder)
+    } else if says(&["what do you want to do"]) && offers(WAIT) {
+        Some(Known::UsageLimit)
     } else {
         None
     }

@@ -1,11 +1,19 @@
-//! Reading screens: what is done about what a screen shows. A question that an agent waits at is reported once.
+//! Reading screens: what is done about what a screen shows. A question that an agent waits at is reported once; a usage limit
+//! and a lost login hold its [account](super::accounts).
 
-use super::record::screens::Turn;
+use super::{
+    accounts,
+    activity::{Activity, Reading, Source},
+    record::screens::Turn,
+};
 use crate::{
-    agent::{history::Entry, spec::AgentSpec},
+    agent::{history::Entry, questions, spec::AgentSpec},
     deps::Deps,
     sessions::{PaneTarget, SessionsError, scan::Scan},
-    town::usage_limit::SCREEN_LINES,
+    town::{
+        login,
+        usage_limit::{SCREEN_LINES, reset},
+    },
 };
 
 /// The kind of problem that a question is.
@@ -35,7 +43,28 @@ fn saw(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget, lines: Vec<String>) {
 pub async fn read(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget) -> Result<Vec<String>, SessionsError> {
     let lines = deps.sessions.capture(pane, SCREEN_LINES).await?;
     saw(deps, agent, pane, lines.clone());
+    let reading = Reading { activity: activity(deps, &lines), source: Source::Screen, since: deps.now().wall };
+    accounts::saw(deps, agent, &reading).await;
     Ok(lines)
+}
+
+/// What a screen says about the account of its agent. One that says nothing says that the agent got on.
+fn activity(deps: &Deps, lines: &[String]) -> Activity {
+    if let Some(sentence) = limit(deps, lines) {
+        return Activity::Limited(sentence);
+    }
+    let asked = || questions::shown(lines).map(|question| question.title).filter(|title| login::asks_for(title));
+    match login::lost(lines).map(|sentence| sentence.line).or_else(asked) {
+        Some(sentence) => Activity::LoggedOut(sentence),
+        None => Activity::Working,
+    }
+}
+
+/// The sentence of a screen that shows a usage limit.
+pub fn limit(deps: &Deps, lines: &[String]) -> Option<String> {
+    let (now, zone) = (deps.now().wall, deps.clock.zone());
+    let sentence = deps.settings().usage_limit.patterns.sentence(lines)?;
+    Some(sentence.telling(|text| reset::of(text, now, &zone).is_some()))
 }
 
 /// The most screens that are requested at once.

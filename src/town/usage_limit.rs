@@ -85,6 +85,13 @@ pub struct Sentence {
     pub whole: String,
 }
 
+impl Sentence {
+    /// Its line, unless only the whole says when the limit ends.
+    pub fn telling(self, says: impl Fn(&str) -> bool) -> String {
+        if !says(&self.line) && says(&self.whole) { self.whole } else { self.line }
+    }
+}
+
 /// A pattern that is no regular expression.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[error("{pattern:?} is not a valid regular expression: {reason}")]

@@ -271,6 +271,7 @@ impl RigState {
         deps.directory.release(&identity);
         deps.problems.forget(&format!("rig/{}/{identity}/", self.plan.name));
         deps.records.forget(&identity, "its directory is gone", deps.now().wall);
+        deps.accounts.forget(&identity);
     }
 
     /// Passes on a heartbeat. Polecat health answers for itself, as each agent does.

@@ -33,6 +33,7 @@ use crate::{
     },
     tree::rig,
     watchers::{
+        accounts::actor as accounts,
         convoy::actor as convoy,
         deaths,
         dolt::actor as dolt,
@@ -285,6 +286,7 @@ impl RootState {
         all.extend(agents.map(|identity| self.agent(identity)));
         all.extend([
             deaths::child(deps),
+            accounts::child(deps),
             mail::child(deps, answers),
             feed::child(deps, &self.plan.fs_watcher),
             convoy::child(deps, &self.plan.fs_watcher),
@@ -331,6 +333,8 @@ impl RootState {
     fn begin_housekeeping(&mut self) {
         let deps = self.plan.deps.clone();
         self.work.run(async move { housekeeping::keep_records(&deps).await });
+        let deps = self.plan.deps.clone();
+        self.work.run(async move { housekeeping::keep_accounts(&deps).await });
         let deps = self.plan.deps.clone();
         self.work.run(async move { housekeeping::keep_histories(&deps).await });
         let deps = self.plan.deps.clone();

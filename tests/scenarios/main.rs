@@ -8,6 +8,7 @@
 #[path = "../support/world/mod.rs"]
 mod world;
 
+mod accounts;
 mod actors;
 mod audit;
 mod beads_v1;

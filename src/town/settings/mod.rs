@@ -14,16 +14,18 @@ use self::{
     document::Entry,
     table::{Section, settings_table},
     values::{
-        count, dialect, factor, interval, level, listen, naming, optional_text, pause, socket_name,
-        socket_path, switch, text, usage_limits, whole,
+        count, dialect, factor, interval, level, listen, naming, optional_text, pause, roles,
+        socket_name, socket_path, switch, text, usage_limits, whole,
     },
 };
-use crate::town::{dialect::Dialect, usage_limit::UsageLimits};
+use crate::town::{dialect::Dialect, identity::Role, usage_limit::UsageLimits};
 
 mod document;
 pub mod read;
 mod table;
 mod values;
+
+pub use values::{Quiet, quiet};
 
 const HOUR: Duration = Duration::from_hours(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -238,14 +240,28 @@ settings_table! {
         update: bool = true, switch;
         /// The directory that the agent was started in is trusted.
         trust_folder: bool = false, switch;
+        /// At a usage limit, the agent stops and waits for its end.
+        usage_limit: bool = true, switch;
     }
 
-    /// Agents that end because of a usage limit.
+    /// Agents whose plan is used up.
     usage_limit: UsageLimit {
         /// What the last screen of such an agent shows.
         patterns: UsageLimits = UsageLimits::default(), usage_limits;
-        /// How often such an agent is tried again.
+        /// When such an agent is tried again, if its program does not say when the limit ends.
         retry_every: Duration = 15 * MINUTE, interval;
+        /// How long after the end of a limit the first agent is woken.
+        margin: Duration = 10 * SECOND, pause;
+        /// Whether living agents are told to continue. Those that ended are started in any case.
+        wake: bool = true, switch;
+        /// From one agent to the next; five take a little longer than 10 s.
+        wake_every: Duration = 2100 * MILLISECOND, interval;
+        /// Roles whose living agents are not told to continue.
+        wake_except: BTreeSet<Role> = [Role::Crew].into(), roles;
+        /// What a living agent is told.
+        continue_text: String = "continue".into(), text;
+        /// The local time in which nobody is woken.
+        quiet: Option<Quiet> = None, quiet;
     }
 
     /// The command for alerts.

@@ -3,14 +3,15 @@
 //! Pure. The table in [`settings`](super) assigns conversions to the keys of our own file, [`read`](super::read) to
 //! those of the shared one.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
+use jiff::civil::Time;
 use serde_json::Value;
 
 use super::{LogLevel, Naming};
 use crate::{
     go_duration,
-    town::{dialect::Dialect, reading::shorten, usage_limit::UsageLimits},
+    town::{dialect::Dialect, identity::Role, reading::shorten, usage_limit::UsageLimits},
 };
 
 /// The longest duration of a setting: ten years, so that adding one to a time never overflows the calendar.
@@ -131,6 +132,41 @@ pub fn optional_texts(value: &Value) -> Converted<Option<Vec<String>>> {
 /// Regular expressions that match a usage limit, or `null` for the built-in list.
 pub fn usage_limits(value: &Value) -> Converted<UsageLimits> {
     UsageLimits::new(optional_texts(value)?.as_deref()).map_err(|error| error.to_string())
+}
+
+/// A part of each day, such as `"23:00-07:00"`; it may go over midnight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quiet {
+    from: Time,
+    to: Time,
+}
+
+impl Quiet {
+    /// Whether this time of day is in it.
+    pub fn covers(self, time: Time) -> bool {
+        match self.from <= self.to {
+            true => (self.from..self.to).contains(&time),
+            false => time >= self.from || time < self.to,
+        }
+    }
+}
+
+/// A part of each day, or `null` for none.
+pub fn quiet(value: &Value) -> Converted<Option<Quiet>> {
+    let Some(text) = optional_text(value)? else { return Ok(None) };
+    let time = |text: &str| Time::strptime("%H:%M", text.trim()).ok();
+    let quiet = text.split_once('-').and_then(|(from, to)| Some(Quiet { from: time(from)?, to: time(to)? }));
+    quiet.filter(|quiet| quiet.from != quiet.to).map(Some).ok_or_else(|| expected("two times of day such as \"23:00-07:00\"", value))
+}
+
+/// A list of roles by their names.
+pub fn roles(value: &Value) -> Converted<BTreeSet<Role>> {
+    let names = optional_texts(value)?.unwrap_or_default();
+    let role = |name: &String| {
+        let found = Role::ALL.iter().find(|role| role.as_str() == name);
+        found.copied().ok_or_else(|| format!("{:?} is no role", shorten(name)))
+    };
+    names.iter().map(role).collect()
 }
 
 /// A dialect of Gas Town by its name; `"auto"` and `null` for none.

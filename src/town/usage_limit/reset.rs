@@ -70,7 +70,7 @@ static PART: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// A clock time, and the zone behind it: "3pm", "5:10pm (Europe/Paris)", "2:00 PM PST", "16:30".
-const TIME: &str = r"(?P<hour>\d{1,2})(?::(?P<minute>\d{2}))?(?::\d{2})? ?(?P<half>[ap]\.?m\b\.?)?(?: ?\((?P<named>[A-Za-z][\w+/-]*)\)| (?P<short>[A-Z]{2,5}|[A-Z][a-z]+(?:/[\w+-]+)+)\b)?";
+const TIME: &str = r"(?P<hour>\d{1,2})(?::(?P<minute>\d{2}))?(?::\d{2})?(?: ?(?P<half>[ap]\.?m\b\.?))?(?: ?\((?P<named>[A-Za-z][\w+/-]*)\)|(?-i: (?P<short>[A-Z]{2,5}|[A-Z][a-z]+(?:/[\w+-]+)+)\b))?";
 /// What precedes a time: Claude's "resets 3pm" and "will reset at 7pm", Codex's "try again at 4:13 PM".
 const BEFORE: &str = r"\b(?:resets?|try again|retry|available again)(?: (?:at|on|after|by))? ";
 
