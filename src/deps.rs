@@ -7,9 +7,7 @@
 use std::ops::Deref;
 
 use crate::{
-    agent::{
-        accounts::register::Accounts, directory::Directory, record::Records, starts::Starts,
-    },
+    agent::{accounts::register::Accounts, directory::Directory, record::Records, starts::Starts},
     deaths::register::DeathRegister,
     ledger::Ledger,
     operator::register::Operations,

@@ -521,11 +521,10 @@ impl Owner {
         let now = self.deps.now();
         let mut next = phase::next_try(&self.lifecycle, now.wall);
         let denial = self.deps.accounts.denial_of(&self.spec.identity, now, &self.deps.clock.zone());
-        if let Some(denial) = denial.filter(|_| self.is_alive() && state != Phase::Unknown) {
-            (state, why) = (
-                Phase::of_account(&denial),
-                Some(Why { code: denial.code(), text: denial.to_string() }),
-            );
+        if let Some(denial) = denial.filter(|_| concerns_its_account(self.state()) && state != Phase::Unknown)
+        {
+            (state, why) =
+                (Phase::of_account(&denial), Some(Why { code: denial.code(), text: denial.to_string() }));
             if let Denial::UsageLimit { until, .. } = denial {
                 next = until;
             }
@@ -544,6 +543,11 @@ impl Owner {
             last_end: self.last_end.clone(),
         }
     }
+}
+
+/// Whether its account matters now: it lives, or waits for that.
+fn concerns_its_account(state: &State) -> bool {
+    matches!(state, State::Alive { .. } | State::Waiting { why: WaitsFor::Account(_), .. })
 }
 
 fn shows_nothing_alive(seen: &Observation) -> bool {

@@ -261,9 +261,7 @@ impl Records {
         let agents = self.agents.lock();
         let record = agents.get(identity)?;
         match record.lifecycle.as_ref()?.state() {
-            State::Alive { session, .. } => {
-                Some((record.watched.as_ref()?.agent().clone(), session.clone()))
-            }
+            State::Alive { session, .. } => Some((record.watched.as_ref()?.agent().clone(), session.clone())),
             _ => None,
         }
     }

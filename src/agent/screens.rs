@@ -43,9 +43,20 @@ fn saw(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget, lines: Vec<String>) {
 pub async fn read(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget) -> Result<Vec<String>, SessionsError> {
     let lines = deps.sessions.capture(pane, SCREEN_LINES).await?;
     saw(deps, agent, pane, lines.clone());
-    let reading = Reading { activity: activity(deps, &lines), source: Source::Screen, since: deps.now().wall };
+    let reading =
+        Reading { activity: activity(deps, &lines), source: Source::Screen, since: deps.now().wall };
     accounts::saw(deps, agent, &reading).await;
     Ok(lines)
+}
+
+/// Takes the last screen of an agent that has ended.
+pub async fn at_its_end(deps: &Deps, agent: &AgentSpec, lines: &[String]) {
+    let activity = activity(deps, lines);
+    if activity != Activity::Working {
+        deps.accounts.said_its_last(&agent.identity);
+        let reading = Reading { activity, source: Source::Screen, since: deps.now().wall };
+        accounts::saw(deps, agent, &reading).await;
+    }
 }
 
 /// What a screen says about the account of its agent. One that says nothing says that the agent got on.
@@ -53,7 +64,8 @@ fn activity(deps: &Deps, lines: &[String]) -> Activity {
     if let Some(sentence) = limit(deps, lines) {
         return Activity::Limited(sentence);
     }
-    let asked = || questions::shown(lines).map(|question| question.title).filter(|title| login::asks_for(title));
+    let asked =
+        || questions::shown(lines).map(|question| question.title).filter(|title| login::asks_for(title));
     match login::lost(lines).map(|sentence| sentence.line).or_else(asked) {
         Some(sentence) => Activity::LoggedOut(sentence),
         None => Activity::Working,

@@ -81,13 +81,21 @@ mod tests {
                 "■ Your access token could not be refreshed because your refresh token was\nalready used. Please log out and sign in again.",
                 true,
             ),
-            ("Codex without a reason", "■ Your access token could not be refreshed. Please log out and sign in again.", true),
+            (
+                "Codex without a reason",
+                "■ Your access token could not be refreshed. Please log out and sign in again.",
+                true,
+            ),
             ("Gemini CLI", "Please set an Auth method in your /home/x/.gemini/settings.json", true),
             ("an agent about it", "● Please run /login: the OAuth token has expired\n\n❯ ", false),
             ("an agent quotes it", "● It printed: Invalid API key · Please run /login\n\n❯ ", false),
             ("a tool of it", "● Bash(curl x)\n  ⎿  Invalid API key · Please run /login\n\n❯ ", false),
             ("work after it", "Invalid API key · Please run /login\n\n❯ /login\n\n● I go on\n\n❯ ", false),
-            ("another error", "API Error: 500 {\"type\":\"error\",\"error\":{\"type\":\"api_error\"}}", false),
+            (
+                "another error",
+                "API Error: 500 {\"type\":\"error\",\"error\":{\"type\":\"api_error\"}}",
+                false,
+            ),
             ("nothing", "", false),
         ] {
             assert_eq!(says(text), lost, "{name}");

@@ -47,9 +47,9 @@ fn wakes(world: &World, since: Duration) -> Vec<(Duration, String)> {
     });
     let town = [DEACON.to_owned(), witness("r"), refinery("r")];
     let names: Vec<String> = state.polecats.keys().cloned().chain(town).collect();
-    let started = names.iter().flat_map(|name| {
-        state.created(name).into_iter().map(|at| (at, name.clone())).collect::<Vec<_>>()
-    });
+    let started = names
+        .iter()
+        .flat_map(|name| state.created(name).into_iter().map(|at| (at, name.clone())).collect::<Vec<_>>());
     let mut all: Vec<_> = told.chain(started).filter(|(at, _)| *at >= since).collect();
     all.sort();
     all

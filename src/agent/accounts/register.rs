@@ -152,6 +152,9 @@ struct Seat {
     /// When it was last told to continue, below which sentence, and how often below that.
     #[serde(skip)]
     woken: Option<(Now, String, u32)>,
+    /// Since when nothing of its account keeps it from working.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    free_since: Option<Timestamp>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -249,6 +252,7 @@ impl Accounts {
                     session: None,
                     parked: None,
                     woken: None,
+                    free_since: None,
                 });
                 if seat.session.as_ref() != Some(session) {
                     // It runs: what an earlier incarnation waited for is over.
@@ -286,7 +290,8 @@ impl Accounts {
     /// Why this agent must not be started or nudged, if its account is this one.
     pub fn denial(&self, agent: &Identity, account: &Account, now: Now, zone: &TimeZone) -> Option<Denial> {
         let book = self.book.value();
-        let mut holds: Vec<&Hold> = book.holds.iter().filter(|it| it.lasts() && it.account == *account).collect();
+        let mut holds: Vec<&Hold> =
+            book.holds.iter().filter(|it| it.lasts() && it.account == *account).collect();
         holds.sort_by_key(|hold| hold.cause);
         let is_probe = |hold: &Hold| hold.probe.as_ref().is_some_and(|(probe, _)| probe == agent);
         if let Some(hold) = holds.into_iter().find(|hold| !is_probe(hold)) {
@@ -323,8 +328,13 @@ impl Accounts {
         if !self.book.value().is_news(agent, (sentence, reading), Cause::UsageLimit, now) {
             return false;
         }
+        let is_past = reset.is_some_and(|reset| reset.at <= now.wall);
+        if is_past && self.book.value().was_told_in_vain(agent, sentence) {
+            // A screen that stays as it is whatever the agent is told shows no limit of the account.
+            return false;
+        }
         self.change(|book| {
-            let Some(account) = book.park(agent, sentence, reading.source, now) else { return false };
+            let Some(account) = book.park(agent, sentence, reading.source) else { return false };
             let again = book.agents.get(agent).is_some_and(|seat| seat.woken.is_some());
             let (until, exact) = match reset {
                 Some(reset) if reset.at > now.wall => (reset.at, reset.exact),
@@ -351,7 +361,7 @@ impl Accounts {
             return false;
         }
         self.change(|book| {
-            let Some(account) = book.park(agent, sentence, reading.source, now) else { return false };
+            let Some(account) = book.park(agent, sentence, reading.source) else { return false };
             let key = (account, Cause::LoggedOut);
             book.hold(&key, (agent, sentence), None, now);
             if let Some(hold) = book.get(&key) {
@@ -363,7 +373,8 @@ impl Accounts {
 
     /// An agent works, as this source says: it waits for nothing any more. Returns whether that is news.
     pub fn works(&self, agent: &Identity, says: Source) -> bool {
-        let waits = |seat: &Seat| matches!(&seat.parked, Some(Parked::Lives { source, .. }) if says <= *source);
+        let waits =
+            |seat: &Seat| matches!(&seat.parked, Some(Parked::Lives { source, .. }) if says <= *source);
         if !self.book.value().agents.get(agent).is_some_and(waits) {
             return false;
         }
@@ -389,16 +400,40 @@ impl Accounts {
         }
     }
 
-    /// A living agent was told to continue.
-    pub fn told_to_continue(&self, agent: &Identity, now: Now) {
+    /// A living agent is about to be told to continue: what it shows from now on counts. Returns what it waited for.
+    pub fn told_to_continue(&self, agent: &Identity, now: Now) -> Option<Parked> {
         self.change(|book| {
-            let Some(seat) = book.agents.get_mut(agent) else { return };
-            if let Some(Parked::Lives { sentence, .. }) = seat.parked.take() {
-                let before = seat.woken.take().filter(|(_, below, _)| *below == sentence);
+            let seat = book.agents.get_mut(agent)?;
+            let parked = seat.parked.take()?;
+            if let Parked::Lives { sentence, .. } = &parked {
+                let before = seat.woken.take().filter(|(_, below, _)| below == sentence);
                 let tries = before.map_or(1, |(.., tries)| tries + 1);
-                seat.woken = Some((now, sentence, tries));
+                (seat.woken, seat.free_since) = (Some((now, sentence.clone(), tries)), Some(now.wall));
+            }
+            Some(parked)
+        })
+    }
+
+    /// It was not told after all, and waits as before.
+    pub fn waits_again(&self, agent: &Identity, parked: Parked) {
+        self.change(|book| {
+            if let Some(seat) = book.agents.get_mut(agent).filter(|seat| seat.parked.is_none()) {
+                (seat.parked, seat.woken) = (Some(parked), None);
             }
         });
+    }
+
+    /// An agent has ended: what its screen shows is its last word, however long ago it was told to continue.
+    pub fn said_its_last(&self, agent: &Identity) {
+        let was_woken = |seat: &Seat| seat.woken.is_some();
+        if self.book.value().agents.get(agent).is_some_and(was_woken) {
+            self.change(|book| book.agents.get_mut(agent).map(|seat| seat.woken = None));
+        }
+    }
+
+    /// Since when nothing of its account keeps this agent from working; `None` when nothing did, as far as is known.
+    pub fn free_since(&self, agent: &Identity) -> Option<Timestamp> {
+        self.book.value().agents.get(agent)?.free_since
     }
 
     /// A living agent is gone, or another one by now.
@@ -443,7 +478,13 @@ impl Accounts {
 
     /// A hold is over.
     pub fn is_over(&self, key: &Key, at: Timestamp) {
-        self.on(key, |hold| (hold.over, hold.probe) = (Some(at), None));
+        self.change(|book| {
+            let Some(hold) = book.get(key) else { return };
+            (hold.over, hold.probe) = (Some(at), None);
+            for seat in book.agents.values_mut().filter(|seat| seat.account == key.0) {
+                seat.free_since = Some(at);
+            }
+        });
     }
 
     /// The end of a hold was reported, or need not be.
@@ -455,7 +496,8 @@ impl Accounts {
     pub fn clear(&self, whose: Option<&Identity>, at: Timestamp) {
         let account = whose.map(|agent| self.of(agent));
         self.change(|book| {
-            let is_meant = |hold: &&mut Hold| account.as_ref().is_none_or(|it| it.as_ref() == Some(&hold.account));
+            let is_meant =
+                |hold: &&mut Hold| account.as_ref().is_none_or(|it| it.as_ref() == Some(&hold.account));
             for hold in book.holds.iter_mut().filter(|hold| hold.lasts()).filter(is_meant) {
                 (hold.over, hold.probe) = (Some(at), None);
             }
@@ -499,28 +541,39 @@ impl Book {
     }
 
     /// Whether a reading says what is not known yet.
-    fn is_news(&self, agent: &Identity, (sentence, reading): (&str, &Reading), cause: Cause, now: Now) -> bool {
+    fn is_news(
+        &self,
+        agent: &Identity,
+        (sentence, reading): (&str, &Reading),
+        cause: Cause,
+        now: Now,
+    ) -> bool {
         let Some(seat) = self.agents.get(agent) else { return false };
-        if let Some((woken, below, tries)) = &seat.woken {
+        if let Some((woken, below, _)) = &seat.woken {
             // After a clock that was set back, times say nothing.
             let clock_is_well = now.wall >= woken.wall;
             let is_old = reading.source == Source::Transcript && clock_is_well && reading.since <= woken.wall;
             let same = below == sentence;
             let settles = same && reading.source == Source::Screen && now.since(*woken) < SETTLES;
-            // A screen that stays as it is whatever it is told, shows no limit of the account.
-            let stays = same && reading.source == Source::Screen && *tries >= TRIES;
-            if is_old || settles || stays {
+            if is_old || settles {
                 return false;
             }
         }
-        let known = matches!(&seat.parked, Some(Parked::Lives { sentence: before, .. }) if before == sentence);
+        let known =
+            matches!(&seat.parked, Some(Parked::Lives { sentence: before, .. }) if before == sentence);
         let held = self.holds.iter().find(|hold| hold.account == seat.account && hold.cause == cause);
         // One that waits for its turn shows the sentence until it is told to continue.
         !known || held.is_some_and(|hold| hold.probe.as_ref().is_some_and(|(probe, _)| probe == agent))
     }
 
+    /// Whether it was told to continue below this sentence as often as it is told.
+    fn was_told_in_vain(&self, agent: &Identity, sentence: &str) -> bool {
+        let woken = self.agents.get(agent).and_then(|seat| seat.woken.as_ref());
+        woken.is_some_and(|(_, below, tries)| below == sentence && *tries >= TRIES)
+    }
+
     /// Notes that a living agent waits, and returns its account; `None` when that is unknown.
-    fn park(&mut self, agent: &Identity, sentence: &str, source: Source, _: Now) -> Option<Account> {
+    fn park(&mut self, agent: &Identity, sentence: &str, source: Source) -> Option<Account> {
         let seat = self.agents.get_mut(agent)?;
         seat.parked = Some(Parked::Lives { sentence: sentence.to_owned(), source });
         Some(seat.account.clone())

@@ -29,7 +29,7 @@ fn register() -> Accounts {
 }
 
 fn reading(source: Source, since: i64) -> Reading {
-    Reading { activity: Activity::Working, source, since: at(since).wall }
+    Reading { activity: Activity::Limited(String::new()), source, since: at(since).wall }
 }
 
 fn limited(accounts: &Accounts, name: &str, said: (&str, Source), until: Option<i64>, now: i64) -> bool {
@@ -56,7 +56,10 @@ fn a_limit_holds_all_agents_of_its_account_and_no_others() {
     assert!(limited(&accounts, "r/witness", ("resets 9am", SCREEN), Some(3600), 10));
     assert!(!limited(&accounts, "r/witness", ("resets 9am", SCREEN), Some(3600), 11), "known");
     let text = Some("limited until 09:00: resets 9am".to_owned());
-    assert_eq!((denied(&accounts, "r/witness", 20), denied(&accounts, "r/refinery", 20)), (text.clone(), text));
+    assert_eq!(
+        (denied(&accounts, "r/witness", 20), denied(&accounts, "r/refinery", 20)),
+        (text.clone(), text)
+    );
     assert_eq!(denied(&accounts, "deacon", 20), None);
     assert_eq!(denied(&accounts, "r/polecats/new", 20), None, "nobody knows its account");
     assert!(!limited(&accounts, "r/polecats/new", ("resets 9am", SCREEN), Some(3600), 10));
@@ -98,7 +101,10 @@ fn a_sentence_that_stays_after_a_wake_is_the_old_one_for_a_while() {
     limited(&accounts, "r/witness", ("resets 8am", SCREEN), Some(0), 10);
     accounts.told_to_continue(&agent("r/witness"), at(20));
     assert!(!limited(&accounts, "r/witness", ("resets 8am", SCREEN), Some(0), 40), "it settles");
-    assert!(!limited(&accounts, "r/witness", ("resets 8am", Source::Transcript), Some(0), 19), "an old record");
+    assert!(
+        !limited(&accounts, "r/witness", ("resets 8am", Source::Transcript), Some(0), 19),
+        "an old record"
+    );
     assert!(limited(&accounts, "r/witness", ("resets 9am", SCREEN), Some(3600), 41), "another sentence");
     let accounts = register();
     limited(&accounts, "r/witness", ("resets 8am", SCREEN), Some(0), 10);

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    A_MOMENT, ACCOUNT_RETRY, Attempt, Because, Decision, Lifecycle, Replacement, START_RETRY, StartEnd, StartOrder, State,
-    Surroundings, WaitsFor, time_until,
+    A_MOMENT, ACCOUNT_RETRY, Attempt, Because, Decision, Lifecycle, Replacement, START_RETRY, StartEnd,
+    StartOrder, State, Surroundings, WaitsFor, time_until,
 };
 use crate::{
     agent::{
@@ -181,10 +181,9 @@ impl Lifecycle {
 
     /// Its turn has come: it is started by the probe that follows, if that still shows that it should.
     pub(super) fn released(&mut self, around: Surroundings<'_>) -> Decision {
-        match &mut self.state {
-            State::Waiting { until, why: WaitsFor::Account(_), .. } => {
-                *until = around.now.wall;
-                Decision::ProbeAgain(Duration::ZERO)
+        match &self.state {
+            State::Waiting { why: WaitsFor::Account(_), .. } => {
+                self.wait_until(around.now.wall, WaitsFor::Released, around)
             }
             _ => Decision::Leave,
         }

@@ -106,6 +106,8 @@ pub enum WaitsFor {
     OwnEnd(Own),
     /// Its account can be used again, and its turn.
     Account(Denial),
+    /// Nothing any more: its account can be used again, and its turn has come.
+    Released,
     /// A start failed, and why.
     AnotherTry(String),
     /// Its backoff was cleared.

@@ -128,7 +128,7 @@ fn paced_step(lifecycle: &mut Lifecycle, event: Event, now: Now, pace: Duration)
         confirm: policy.confirm,
         is_respawned: true,
         retry_limited: Duration::from_secs(900),
-            account: None,
+        account: None,
         pace,
         jitter: 0.0,
     };

@@ -303,8 +303,9 @@ fn what_is_no_question() {
 #[test]
 fn only_what_is_allowed_is_answered_and_the_safe_way() {
     let default = Questions::default();
-    let none = Questions { bypass_permissions: false, update: false, trust_folder: false };
-    let all = Questions { bypass_permissions: true, update: true, trust_folder: true };
+    let none =
+        Questions { bypass_permissions: false, update: false, trust_folder: false, usage_limit: false };
+    let all = Questions { bypass_permissions: true, update: true, trust_folder: true, usage_limit: true };
     for (name, text, by_default, when_all) in [
         ("permissions", BYPASS, Some("Yes, I accept"), Some("Yes, I accept")),
         ("permissions, without numbers", UNNUMBERED, Some("Yes, I accept"), Some("Yes, I accept")),
@@ -314,7 +315,12 @@ fn only_what_is_allowed_is_answered_and_the_safe_way() {
         ("theme", THEME, None, None),
         ("login", LOGIN, None, None),
         ("permission of a tool", PERMISSION, None, None),
-        ("usage limit", LIMIT, None, None),
+        (
+            "usage limit",
+            LIMIT,
+            Some("Stop and wait for limit to reset"),
+            Some("Stop and wait for limit to reset"),
+        ),
     ] {
         let question = shown(&screen(text)).unwrap();
         let chosen = |allowed| {

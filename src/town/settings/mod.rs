@@ -14,8 +14,8 @@ use self::{
     document::Entry,
     table::{Section, settings_table},
     values::{
-        count, dialect, factor, interval, level, listen, naming, optional_text, pause, roles,
-        socket_name, socket_path, switch, text, usage_limits, whole,
+        count, dialect, factor, interval, level, listen, naming, optional_text, pause, roles, socket_name,
+        socket_path, switch, text, usage_limits, whole,
     },
 };
 use crate::town::{dialect::Dialect, identity::Role, usage_limit::UsageLimits};

@@ -156,7 +156,10 @@ pub fn quiet(value: &Value) -> Converted<Option<Quiet>> {
     let Some(text) = optional_text(value)? else { return Ok(None) };
     let time = |text: &str| Time::strptime("%H:%M", text.trim()).ok();
     let quiet = text.split_once('-').and_then(|(from, to)| Some(Quiet { from: time(from)?, to: time(to)? }));
-    quiet.filter(|quiet| quiet.from != quiet.to).map(Some).ok_or_else(|| expected("two times of day such as \"23:00-07:00\"", value))
+    quiet
+        .filter(|quiet| quiet.from != quiet.to)
+        .map(Some)
+        .ok_or_else(|| expected("two times of day such as \"23:00-07:00\"", value))
 }
 
 /// A list of roles by their names.

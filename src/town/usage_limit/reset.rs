@@ -63,10 +63,14 @@ static EPOCH: LazyLock<Regex> = LazyLock::new(|| constant(r"\| ?(\d{10})\b"));
 
 /// Codex: "try again in 2 days 17 hours"; Gemini CLI: "Your quota will reset after 2h15m30s", "Please retry in 35.4s".
 static DURATION: LazyLock<Regex> = LazyLock::new(|| {
-    constant(r"\b(?:try again|retry|resets?|available again) (?:in|after) ((?:about )?(?:less than an? (?:minute|hour)|(?:\d+(?:\.\d+)? ?[a-z]+(?:,? (?:and )?)?)+))")
+    constant(
+        r"\b(?:try again|retry|resets?|available again) (?:in|after) ((?:about )?(?:less than an? (?:minute|hour)|(?:\d+(?:\.\d+)? ?[a-z]+(?:,? (?:and )?)?)+))",
+    )
 });
 static PART: LazyLock<Regex> = LazyLock::new(|| {
-    constant(r"(\d+(?:\.\d+)?) ?(d(?:ays?)?|h(?:ours?|rs?)?|m(?:in(?:ute)?s?)?|s(?:ec(?:ond)?s?)?)(?:[^a-z]|$)")
+    constant(
+        r"(\d+(?:\.\d+)?) ?(d(?:ays?)?|h(?:ours?|rs?)?|m(?:in(?:ute)?s?)?|s(?:ec(?:ond)?s?)?)(?:[^a-z]|$)",
+    )
 });
 
 /// A clock time, and the zone behind it: "3pm", "5:10pm (Europe/Paris)", "2:00 PM PST", "16:30".

@@ -140,7 +140,12 @@ fn past_or_future() {
             "2026-12-31T10:00:00Z",
             "2027-01-03T15:00:00Z",
         ),
-        ("new year's eve", "You've hit your limit · resets 1am", "2026-12-31T22:00:00Z", "2027-01-01T00:00:00Z"),
+        (
+            "new year's eve",
+            "You've hit your limit · resets 1am",
+            "2026-12-31T22:00:00Z",
+            "2027-01-01T00:00:00Z",
+        ),
         (
             "a day that is past",
             "You've hit your weekly limit · resets Feb 1 at 4pm",

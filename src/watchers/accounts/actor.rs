@@ -38,7 +38,8 @@ use crate::{
 const LOGIN_LOOK: Duration = Duration::from_secs(15);
 
 /// After these times the screen of an agent that was woken is read: one that meets the limit again ends the waking.
-const AFTER_A_WAKE: [Duration; 3] = [Duration::from_millis(1900), Duration::from_secs(5), Duration::from_secs(15)];
+const AFTER_A_WAKE: [Duration; 3] =
+    [Duration::from_millis(1900), Duration::from_secs(5), Duration::from_secs(15)];
 
 /// An agent that tries an account and does not run after this long says nothing about it.
 const PROBE_LIMIT: Duration = Duration::from_mins(3);
@@ -175,7 +176,12 @@ impl AccountsState {
                 Next::Tell(hold) => self.tell(&hold, now),
                 Next::Over(key) => self.deps.accounts.is_over(&key, now.wall),
                 Next::Probe(key, waiting) => {
-                    tracing::info!(reason = "account_tried", "{} tries whether {} can be used again", waiting.agent, key.0);
+                    tracing::info!(
+                        reason = "account_tried",
+                        "{} tries whether {} can be used again",
+                        waiting.agent,
+                        key.0
+                    );
                     self.deps.accounts.probe(&key, Some(&waiting.agent), now);
                     self.wake(waiting, Some(key), now);
                 }
@@ -198,7 +204,8 @@ impl AccountsState {
         tracing::warn!(reason = hold.cause.code(), "{text}");
         self.deps.accounts.told(&hold.key());
         let agents = self.deps.accounts.snapshot();
-        let agents = agents.iter().find(|it| it.account == hold.account.to_string()).map_or(0, |it| it.agents);
+        let agents =
+            agents.iter().find(|it| it.account == hold.account.to_string()).map_or(0, |it| it.agents);
         self.send(telling::held(hold, agents, now.wall));
     }
 
@@ -225,7 +232,8 @@ impl AccountsState {
     fn wake(&mut self, waiting: Waiting, key: Option<Key>, now: Now) {
         let agent = waiting.agent;
         self.pace.last = now.mono;
-        self.pace.put_off.insert(agent.clone(), now.mono + PUT_OFF);
+        let pause = if key.is_some() { PROBE_SETTLES } else { PUT_OFF };
+        self.pace.put_off.insert(agent.clone(), now.mono + pause);
         for after in AFTER_A_WAKE {
             self.work.after(after, AccountsMsg::LookDue(agent.clone()));
         }
@@ -242,9 +250,8 @@ impl AccountsState {
     fn woken(&mut self, agent: &Identity, key: Option<Key>, outcome: Outcome) {
         let now = self.deps.now();
         match outcome {
-            Outcome::Told => {}
             Outcome::Gone => self.deps.accounts.lives_no_more(agent),
-            Outcome::NotNow => {}
+            Outcome::Told | Outcome::NotNow => {}
         }
         if let Some(key) = key.filter(|_| outcome != Outcome::Told) {
             self.deps.accounts.probe(&key, None, now);
@@ -279,7 +286,7 @@ impl AccountsState {
                 self.deps.accounts.probe(key, None, now);
             } else {
                 // It is still coming up.
-                return self.timer.set(&mut self.work, PROBE_SETTLES, AccountsMsg::Due);
+                self.pace.put_off.insert(agent.clone(), now.mono + PROBE_SETTLES);
             }
         }
         self.proceed();
@@ -327,6 +334,7 @@ async fn tell(deps: &Deps, agent: &Identity) -> Outcome {
     if permission::ask(deps, &spec).await != Permission::Allowed {
         return Outcome::NotNow;
     }
+    let Some(parked) = deps.accounts.told_to_continue(agent, deps.now()) else { return Outcome::Gone };
     let text = deps.settings().usage_limit.continue_text.clone();
     let mut told = nudge::nudge(deps, &spec, &session, &text).await;
     if let Err(NotDelivered { why: Why::Question(_), begun: false }) = told
@@ -337,14 +345,16 @@ async fn tell(deps: &Deps, agent: &Identity) -> Outcome {
     let (outcome, done) = match told {
         Ok(()) => (Outcome::Told, format!("told to {text:?}")),
         // A part of it may have been typed: it must not be typed again.
-        Err(NotDelivered { why, begun: true }) => (Outcome::Told, format!("may have been told to {text:?}: {why}")),
+        Err(NotDelivered { why, begun: true }) => {
+            (Outcome::Told, format!("may have been told to {text:?}: {why}"))
+        }
         Err(NotDelivered { why: Why::Gone(_) | Why::NoAgent(_), .. }) => return Outcome::Gone,
         Err(NotDelivered { why, .. }) => {
             tracing::debug!(agent = %agent, "not woken: {why}");
+            deps.accounts.waits_again(agent, parked);
             return Outcome::NotNow;
         }
     };
-    deps.accounts.told_to_continue(agent, deps.now());
     tracing::info!(agent = %agent, reason = "woken", "its usage limit is over, {done}");
     let entry = Entry::word(deps.now().wall, "woken", "its account can be used again", &done);
     deps.records.happened(agent, entry);

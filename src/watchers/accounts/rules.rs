@@ -75,7 +75,8 @@ pub fn next(
     let mut open = Vec::new();
     for hold in holds.iter().filter(|hold| hold.lasts()) {
         if let Some((agent, since)) = &hold.probe {
-            match PROBE_SETTLES.saturating_sub(now.since(*since)) {
+            let put_off = pace.put_off.get(agent).map_or(Duration::ZERO, |at| at.saturating_sub(now.mono));
+            match PROBE_SETTLES.saturating_sub(now.since(*since)).max(put_off) {
                 Duration::ZERO => return Next::Judge(hold.key(), agent.clone()),
                 left => look = look.min(left),
             }

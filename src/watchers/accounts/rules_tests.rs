@@ -100,7 +100,7 @@ fn run(accounts: &Accounts, (from, to): (i64, i64), policy: &UsageLimit) -> Vec<
 fn wake(accounts: &Accounts, it: &Waiting, now: Now) {
     match it.parked {
         Parked::Ended => accounts.release(&it.agent),
-        Parked::Lives { .. } => accounts.told_to_continue(&it.agent, now),
+        Parked::Lives { .. } => drop(accounts.told_to_continue(&it.agent, now)),
     }
 }
 
@@ -178,18 +178,21 @@ fn whom_the_settings_leave_alone() {
             UsageLimit { wake_except: [Role::Witness].into(), ..policy() },
             vec![(110, "deacon")],
         ),
+        ("quiet", UsageLimit { quiet: late, ..policy() }, vec![(600, "deacon"), (603, "r/witness")]),
         (
-            "quiet",
-            UsageLimit { quiet: late, ..policy() },
-            vec![(600, "deacon"), (603, "r/witness")],
+            "later",
+            UsageLimit { margin: Duration::from_secs(60), ..policy() },
+            vec![(160, "deacon"), (163, "r/witness")],
         ),
-        ("later", UsageLimit { margin: Duration::from_secs(60), ..policy() }, vec![(160, "deacon"), (163, "r/witness")]),
     ] {
         let accounts = register(&["r/witness", "deacon"]);
         limited(&accounts, "r/witness", Some(100), 10);
         accounts.wants_to_start(&agent("deacon"));
         let done = run(&accounts, (12, 700), &policy);
-        let agents: Vec<_> = lines(&done).into_iter().filter(|(_, what)| what.contains(['d', '/']) && !["told", "ended"].contains(what)).collect();
+        let agents: Vec<_> = lines(&done)
+            .into_iter()
+            .filter(|(_, what)| what.contains(['d', '/']) && !["told", "ended"].contains(what))
+            .collect();
         assert_eq!(agents, woken, "{name}");
     }
 }

@@ -26,7 +26,9 @@ pub fn text(hold: &Hold, now: Now, zone: &TimeZone) -> String {
             let until = hold.until.map(|until| format!(" until {}", shown(until, now, zone)));
             let guess = if hold.exact { "" } else { ", a guess after which one agent tries it" };
             let until = until.unwrap_or_default();
-            format!("the plan of {account} is used up{until}{guess}; its agents wait ({by} says {sentence:?})")
+            format!(
+                "the plan of {account} is used up{until}{guess}; its agents wait ({by} says {sentence:?})"
+            )
         }
     }
 }
