@@ -215,9 +215,9 @@ fn a_hundred_agents_without_a_login_fail_at_most_once_for_each_try() {
         world.pass(mins(10)).await;
         let failed = |since| wakes(&world, since).len();
         assert!(failed(lost) <= 2, "{:?}", wakes(&world, lost));
-        assert_eq!(world.events("login_lost").len(), 1);
-        let event = &world.events("login_lost")[0]["payload"];
-        assert_eq!(event["command"], "CLAUDE_CONFIG_DIR=/home/one/.claude claude /login");
+        let told = world.events("login_lost");
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0]["payload"]["command"], "CLAUDE_CONFIG_DIR=/home/one/.claude claude /login");
         assert_eq!(supervisor.agent("r/witness").await.state, "logged_out");
         // Somebody logs in, and it does not help.
         world.log_in(HOME, false, "second");

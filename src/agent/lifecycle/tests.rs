@@ -39,6 +39,11 @@ fn parked() -> Denial {
     Denial::Rig(Closed::Parked)
 }
 
+/// Its account is used up.
+fn spent() -> Denial {
+    Denial::UsageLimit { until: Some(at(5000).wall), text: "limited until 10:00".into() }
+}
+
 /// The end of session 1, as the kernel reports it.
 fn death(noticed: Now) -> Death {
     Death {
@@ -66,6 +71,7 @@ fn seen(what: &str, now: Now) -> Observation {
     };
     let permission = match what {
         _ if what.contains("+parked") => Permission::Denied(parked()),
+        _ if what.contains("+spent") => Permission::Denied(spent()),
         _ if what.contains("+gate?") => Permission::Unknown("the wisp file is broken".into()),
         _ => Permission::Allowed,
     };
