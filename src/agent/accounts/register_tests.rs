@@ -101,10 +101,11 @@ fn a_sentence_that_stays_after_a_wake_is_the_old_one_for_a_while() {
     limited(&accounts, "r/witness", ("resets 8am", SCREEN), Some(0), 10);
     accounts.told_to_continue(&agent("r/witness"), at(20));
     assert!(!limited(&accounts, "r/witness", ("resets 8am", SCREEN), Some(0), 40), "it settles");
-    assert!(
-        !limited(&accounts, "r/witness", ("resets 8am", Source::Transcript), Some(0), 19),
-        "an old record"
-    );
+    let old = reading(Source::Transcript, 19);
+    let reset = Some(Reset { at: at(7200).wall, exact: true });
+    let says =
+        |said| accounts.limited(&agent("r/witness"), (said, &old), reset, Duration::from_secs(900), at(40));
+    assert!(!says("resets 10am"), "an old record");
     assert!(limited(&accounts, "r/witness", ("resets 9am", SCREEN), Some(3600), 41), "another sentence");
     let accounts = register();
     limited(&accounts, "r/witness", ("resets 8am", SCREEN), Some(0), 10);

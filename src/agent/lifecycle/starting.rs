@@ -185,6 +185,8 @@ impl Lifecycle {
             State::Waiting { why: WaitsFor::Account(_), .. } => {
                 self.wait_until(around.now.wall, WaitsFor::Released, around)
             }
+            // An earlier supervisor let it wait.
+            State::Unseen | State::Absent { .. } => Decision::ProbeAgain(Duration::ZERO),
             _ => Decision::Leave,
         }
     }

@@ -217,7 +217,7 @@ fn what_the_programs_ask() {
         ),
         ("claude: login", LOGIN, "Select login method:", None, Some((2, 0))),
         ("claude: API key", API_KEY, "Do you want to use this API key?", None, Some((2, 1))),
-        ("claude: usage limit", LIMIT, "What do you want to do?", None, Some((2, 0))),
+        ("claude: usage limit", LIMIT, "What do you want to do?", Some(Known::UsageLimit), Some((2, 0))),
         ("claude: permission of a tool", PERMISSION, "Do you want to proceed?", None, Some((3, 0))),
         ("claude: MCP servers", CHECKBOXES, "Select any you wish to enable.", None, Some((2, 0))),
         (
