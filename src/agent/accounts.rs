@@ -18,7 +18,7 @@ use super::{
     spec::AgentSpec,
 };
 use crate::{
-    agent::{confirmation::SessionKey, kill, liveness::ProcessNames, program::Provider},
+    agent::{confirmation::SessionKey, kill, liveness::ProcessNames},
     clock::Now,
     deps::Deps,
     ports::Ports,
@@ -140,9 +140,4 @@ pub fn retry_after(sentence: &str, now: Now, ports: &Ports, settings: &Settings)
 
 fn time_to(at: Timestamp, now: Now) -> std::time::Duration {
     std::time::Duration::try_from(at.duration_since(now.wall)).unwrap_or_default()
-}
-
-/// The provider of an account's program.
-pub fn provider(account: &Account) -> Option<Provider> {
-    [Provider::Claude, Provider::Codex, Provider::Gemini].into_iter().find(|it| it.name() == account.program)
 }

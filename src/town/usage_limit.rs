@@ -135,16 +135,11 @@ impl UsageLimits {
         self.given.as_ref().map(|given| given.patterns.as_slice())
     }
 
-    /// The line of a screen that shows a usage limit, for people. `screen` has its last lines, oldest first.
+    /// The sentence of a screen that shows a usage limit. `screen` has its last lines, oldest first.
     ///
     /// A pattern is matched against each line without its frame, and against each with the next one appended, as
     /// messages are wrapped. Typographic apostrophes count as plain ones. The built-in patterns are matched only
     /// against the program's own last message; given ones, against any of the last lines.
-    pub fn matches(&self, screen: &[String]) -> Option<String> {
-        self.sentence(screen).map(|sentence| sentence.line)
-    }
-
-    /// The sentence of a screen that shows a usage limit; as [`matches`](Self::matches).
     pub fn sentence(&self, screen: &[String]) -> Option<Sentence> {
         match &self.given {
             Some(given) => anywhere(&given.set, screen),

@@ -631,10 +631,10 @@ impl Hold {
     fn note(&mut self, now: Timestamp) {
         let back = self.noted.duration_since(now);
         if back > SignedDuration::from_secs(1) {
-            let shift = |at: Timestamp| at.checked_sub(back).unwrap_or(at);
-            self.since = shift(self.since);
-            self.until = self.until.map(shift);
-            self.over = self.over.map(shift);
+            let times = [Some(&mut self.since), self.until.as_mut(), self.over.as_mut()];
+            for at in times.into_iter().flatten() {
+                *at = at.checked_sub(back).unwrap_or(*at);
+            }
         }
         self.noted = now;
     }
