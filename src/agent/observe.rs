@@ -157,7 +157,7 @@ pub async fn keep_last_screen(deps: &Deps, spec: &AgentSpec) {
 /// Reads what is left of an agent's screen from its last pane, when that still exists.
 async fn read_last_screen(deps: &Deps, spec: &AgentSpec, left: Option<PaneTarget>) {
     if let Some(pane) = left {
-        let _ = screens::read(deps, spec, &pane).await;
+        let _ = screens::read_left(deps, spec, &pane).await;
     }
 }
 

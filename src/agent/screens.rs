@@ -49,7 +49,14 @@ pub async fn read(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget) -> Result<V
     Ok(lines)
 }
 
-/// Takes the last screen of an agent that has ended.
+/// Reads what is left of an agent that has ended. It says nothing about its account any more, however long it is left there.
+pub async fn read_left(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget) -> Result<(), SessionsError> {
+    let lines = deps.sessions.capture(pane, SCREEN_LINES).await?;
+    saw(deps, agent, pane, lines);
+    Ok(())
+}
+
+/// Takes the last screen of an agent whose end is being judged.
 pub async fn at_its_end(deps: &Deps, agent: &AgentSpec, lines: &[String]) {
     let activity = activity(deps, lines);
     if activity != Activity::Working {

@@ -27,14 +27,14 @@ async fn working(world: &World, polecats: usize) -> (Supervisor, Vec<String>) {
     (supervisor, all)
 }
 
-/// Every second one of these meets what keeps it from working and stays; the others end at it.
+/// All of these meet what keeps them from working. Every second one stays; the others end, some of them in a shell that is left.
 async fn meet(world: &World, sessions: &[String]) {
     for session in sessions {
         world.asks_its_program(session);
     }
     world.pass(secs(65)).await;
-    for session in sessions.iter().filter(|it| *it != DEACON).step_by(2) {
-        world.crash_agent(session, false);
+    for (n, session) in sessions.iter().filter(|it| *it != DEACON).step_by(2).enumerate() {
+        world.crash_agent(session, n % 3 == 1);
     }
 }
 

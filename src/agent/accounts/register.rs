@@ -549,6 +549,10 @@ impl Book {
         now: Now,
     ) -> bool {
         let Some(seat) = self.agents.get(agent) else { return false };
+        // It does not run: this is what was left of it.
+        if seat.parked == Some(Parked::Ended) {
+            return false;
+        }
         if let Some((woken, below, _)) = &seat.woken {
             // After a clock that was set back, times say nothing.
             let clock_is_well = now.wall >= woken.wall;
