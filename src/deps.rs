@@ -7,7 +7,7 @@
 use std::ops::Deref;
 
 use crate::{
-    agent::{directory::Directory, record::Records, starts::Starts},
+    agent::{accounts::register::Accounts, directory::Directory, record::Records, starts::Starts},
     deaths::register::DeathRegister,
     ledger::Ledger,
     operator::register::Operations,
@@ -27,6 +27,8 @@ pub struct Deps {
     pub directory: Directory,
     /// Gas Town's running commands, as detected.
     pub operations: Operations,
+    /// Which agent uses which account, and which accounts are held.
+    pub accounts: Accounts,
     /// Confirmed deaths, and the pace of restarts after many.
     pub deaths: DeathRegister,
 }
@@ -51,6 +53,7 @@ impl Deps {
         let directory = ports.paths.supervisor_dir();
         Deps {
             records: Records::new(directory.clone()),
+            accounts: Accounts::new(&directory),
             directory: Directory::new(ports.problems.clone()),
             starts: Starts::new(directory, ports.problems.clone()),
             operations: Operations::default(),

@@ -7,13 +7,14 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::program::Provider;
+use crate::terminal;
 
 /// The variables of an environment that tell accounts apart, and those that say where a program keeps its sessions.
 pub const VARIABLES: &[&str] = &[
@@ -46,9 +47,8 @@ impl Account {
     /// accounts, or where its directory is.
     pub fn of(provider: Provider, environment: &BTreeMap<String, String>) -> Option<Self> {
         let given = |variable: &str| environment.get(variable).filter(|value| !value.is_empty());
-        let (directory, below_home, keys): (_, _, &[&str]) = match provider {
+        let (below_home, keys): (_, &[&str]) = match provider {
             Provider::Claude => (
-                Some("CLAUDE_CONFIG_DIR"),
                 ".claude",
                 &[
                     "ANTHROPIC_API_KEY",
@@ -57,11 +57,11 @@ impl Account {
                     "ANTHROPIC_BASE_URL",
                 ],
             ),
-            Provider::Codex => (Some("CODEX_HOME"), ".codex", &["OPENAI_API_KEY"]),
-            Provider::Gemini => (None, ".gemini", &["GEMINI_API_KEY", "GOOGLE_API_KEY"]),
+            Provider::Codex => (".codex", &["OPENAI_API_KEY"]),
+            Provider::Gemini => (".gemini", &["GEMINI_API_KEY", "GOOGLE_API_KEY"]),
             _ => return None,
         };
-        let directory = match directory.and_then(given) {
+        let directory = match Account::directory_variable(provider).and_then(given) {
             Some(directory) => PathBuf::from(directory),
             None => Path::new(given("HOME")?).join(below_home),
         };
@@ -71,16 +71,60 @@ impl Account {
     }
 }
 
-/// The same for the same values in every process of this version; 32 bits of it are too few to guess a key by.
+/// The same for the same values in every version, as it is stored; 32 bits of it are too few to guess a key by.
 fn fingerprint(values: &[&String]) -> String {
-    let mut hasher = DefaultHasher::new();
-    values.hash(&mut hasher);
-    format!("{:08x}", hasher.finish() as u32)
+    let mut hasher = Sha256::new();
+    for value in values {
+        hasher.update(value.len().to_le_bytes());
+        hasher.update(value);
+    }
+    hasher.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Account {
+    /// The variable that names the configuration directory of this provider's program.
+    pub fn directory_variable(provider: Provider) -> Option<&'static str> {
+        match provider {
+            Provider::Claude => Some("CLAUDE_CONFIG_DIR"),
+            Provider::Codex => Some("CODEX_HOME"),
+            _ => None,
+        }
+    }
+
+    /// The file with its login; `None` when its environment gives it a key. (On macOS, Claude Code keeps the login in the
+    /// keychain, and there is no such file.)
+    pub fn credentials(&self) -> Option<PathBuf> {
+        let name = match self.program.as_str() {
+            "claude" => ".credentials.json",
+            "codex" => "auth.json",
+            "gemini" => "oauth_creds.json",
+            _ => return None,
+        };
+        self.key.is_none().then(|| self.directory.join(name))
+    }
+
+    /// The command that logs this account in.
+    pub fn login_command(&self) -> String {
+        let directory = terminal::path(&self.directory);
+        match self.program.as_str() {
+            "claude" => format!("CLAUDE_CONFIG_DIR={directory} claude /login"),
+            "codex" => format!("CODEX_HOME={directory} codex login"),
+            program => format!("{program} (in a terminal, with the directory {directory})"),
+        }
+    }
+
+    /// That its login is lost, and what to do.
+    pub fn login_lost(&self) -> String {
+        match &self.key {
+            None => format!("the login of {self} is lost, run `{}`", self.login_command()),
+            Some(_) => format!("{self} is refused, give the agents another key"),
+        }
+    }
 }
 
 impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.program, crate::terminal::path(&self.directory))?;
+        write!(f, "{} ({})", self.program, terminal::path(&self.directory))?;
         match &self.key {
             Some(key) => write!(f, " with the key {key}"),
             None => Ok(()),
@@ -128,6 +172,7 @@ mod tests {
         let with = |key: &str| of(Provider::Claude, &[("HOME", "/h"), ("ANTHROPIC_API_KEY", key)]).unwrap();
         assert_eq!(with("sk-ant-secret"), with("sk-ant-secret"));
         assert_ne!(with("sk-ant-secret"), with("sk-ant-other"));
+        assert!(with("sk-ant-secret").ends_with("with the key 2f8ce08c"), "the same in every version");
         assert!(!with("sk-ant-secret").contains("secret"));
         assert_ne!(with("sk-ant-secret"), of(Provider::Claude, &[("HOME", "/h")]).unwrap());
     }

@@ -187,11 +187,13 @@ impl AgentState {
             Broadcast::RestartStateChanged => agent.owner.recall(),
             Broadcast::ClearBackoff(whose) => agent.owner.clear_backoff(whose.as_ref()),
             Broadcast::DeaconHeld(held) => role.deacon_held(held),
+            Broadcast::Released => agent.owner.apply(Event::Released),
             Broadcast::Mail(_)
             | Broadcast::ReadMail
             | Broadcast::ReadBeads
             | Broadcast::DoltAnswers
             | Broadcast::DeathRecorded
+            | Broadcast::AccountsChanged
             | Broadcast::Rigs(_) => {}
         }
     }

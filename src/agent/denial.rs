@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
+
 use super::requests::Action;
 use crate::town::wisp::Closed;
 
@@ -27,11 +29,25 @@ pub enum Denial {
     Rig(Closed),
     /// `gt deacon pause`, with the reason given there, if any.
     DeaconPaused(Option<String>),
+    /// The plan of its account is used up, or its turn after that has not come.
+    UsageLimit {
+        /// Until when, as far as is known.
+        until: Option<Timestamp>,
+        /// The same for people, in local time, and what the program said.
+        text: String,
+    },
+    /// The login of its account is lost; what to do.
+    LoggedOut(String),
 }
 
 impl Denial {
+    /// Whether only its account forbids it: an agent that ends meanwhile did not crash, and waits for its turn.
+    pub fn is_of_account(&self) -> bool {
+        matches!(self, Denial::UsageLimit { .. } | Denial::LoggedOut(_))
+    }
+
     /// The code: `emergency_stop`, `rig_emergency_stop`, `town_shutdown`, `patrol_off`, `session_name_taken`, `deacon_paused`,
-    /// or that of [`Closed`].
+    /// `usage_limit`, `logged_out`, or that of [`Closed`].
     pub fn code(&self) -> &'static str {
         match self {
             Denial::EmergencyStop => "emergency_stop",
@@ -41,6 +57,8 @@ impl Denial {
             Denial::SessionNameTaken(_) => "session_name_taken",
             Denial::Rig(closed) => closed.code(),
             Denial::DeaconPaused(_) => "deacon_paused",
+            Denial::UsageLimit { .. } => "usage_limit",
+            Denial::LoggedOut(_) => "logged_out",
         }
     }
 }
@@ -61,6 +79,7 @@ impl fmt::Display for Denial {
             Denial::Rig(closed) => closed.fmt(f),
             Denial::DeaconPaused(None) => f.write_str("deacon is paused"),
             Denial::DeaconPaused(Some(why)) => write!(f, "deacon is paused: {why}"),
+            Denial::UsageLimit { text, .. } | Denial::LoggedOut(text) => f.write_str(text),
         }
     }
 }

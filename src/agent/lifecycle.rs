@@ -12,7 +12,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    confirmation::{Observation, Presence, SessionKey, StateFile},
+    confirmation::{Observation, Permission, Presence, SessionKey, StateFile},
+    denial::Denial,
     holds::Hold,
     phase::Phase,
     reason::{NO_AGENT_YET, Reason},
@@ -36,6 +37,9 @@ pub use step::{Asked, Decision, Event, Step, Surroundings};
 
 /// How long after a failed start (no program, tmux refused) it is probed again.
 const START_RETRY: Duration = Duration::from_secs(30);
+
+/// How long after the expected end of what holds its account an agent looks by itself whether that is over.
+const ACCOUNT_RETRY: Duration = Duration::from_secs(15 * 60);
 
 /// The longest a restart may wait for its turn after a mass death.
 const LONGEST_TURN: Duration = Duration::from_secs(15 * 60);
@@ -94,6 +98,8 @@ pub struct Lifecycle {
     reasons: Vec<Reason>,
     /// Whether a restart took its turn in the current step.
     takes_turn: bool,
+    /// Why its account forbids to start it, in the current step.
+    barred: Option<Denial>,
 }
 
 /// Why a probe was inconclusive.
@@ -123,6 +129,7 @@ impl Lifecycle {
             missed: false,
             reasons: Vec::new(),
             takes_turn: false,
+            barred: None,
         }
     }
 
@@ -256,6 +263,7 @@ impl Lifecycle {
             Event::Needed { why, replaces } => self.needed(why, replaces, around),
             Event::Remembered(history) => self.remembered(history, around),
             Event::Cleared => self.cleared(around),
+            Event::Released => self.released(around),
             Event::Asked(asked) => self.asked(asked, around),
             Event::Idle { session, why } => self.idle_for_long(&session, why),
             Event::StopEnded(end) => self.stop_ended(end, around),
@@ -265,6 +273,7 @@ impl Lifecycle {
             self.reasons.extend(self.change_of_knowledge(before));
         }
         let takes_turn = std::mem::take(&mut self.takes_turn);
+        self.barred = None;
         Step { decision, reasons: std::mem::take(&mut self.reasons), takes_turn }
     }
 
@@ -300,6 +309,15 @@ impl Lifecycle {
         if !self.out_of_sight {
             self.settled_at = seen.begun.mono;
         }
+        // Its account forbids only to start it, so everything else is judged as if it were allowed.
+        let past_the_account = match &seen.permission {
+            Permission::Denied(denial) if denial.is_of_account() => {
+                self.barred = Some(denial.clone());
+                Some(Observation { permission: Permission::Allowed, ..seen.clone() })
+            }
+            _ => None,
+        };
+        let seen = past_the_account.as_ref().unwrap_or(seen);
         match &seen.presence {
             Presence::Unknown(why) => {
                 self.doubts(why);

@@ -5,6 +5,7 @@
 //! [Roles](crate::roles) only add their guards. Nothing here may treat one rig differently from another.
 
 pub mod account;
+pub mod accounts;
 pub mod activity;
 pub mod actor;
 pub mod adoption;

@@ -23,6 +23,9 @@ use crate::{
 const ENTER_TRIES: u32 = 3;
 const ENTER_RETRY: Duration = Duration::from_millis(200);
 
+/// The most keys that answer a question: a longer menu is none that is known.
+const ANSWER_KEYS: u32 = 8;
+
 /// How long other programs may type into a session before a nudge to it is given up; one of theirs takes about 2 s.
 const LOCK_LIMIT: Duration = Duration::from_secs(10);
 
@@ -87,6 +90,39 @@ pub async fn nudge(
     let begun = |why| NotDelivered { why, begun: true };
     deps.sessions.paste(&pane, text).await.map_err(|error| begun(error.into()))?;
     enter(deps, spec, incarnation).await.map_err(begun)
+}
+
+/// Reads the screen of the agent in this incarnation of its session; what it says is noted as always.
+pub async fn look(deps: &Deps, spec: &AgentSpec, incarnation: &SessionKey) -> Result<(), Why> {
+    let pane = locate(deps, spec, incarnation).await?;
+    screens::read(deps, spec, &pane).await?;
+    Ok(())
+}
+
+/// Answers the question on its screen, if the settings allow that: moves the cursor until the screen shows it on the right option,
+/// then presses Enter. Returns whether no question is left.
+pub async fn answer(deps: &Deps, spec: &AgentSpec, incarnation: &SessionKey) -> Result<bool, Why> {
+    let _turn = deps.starts.turn_to_type(&spec.session).await;
+    let _lock = lock(deps, &spec.session).await?;
+    let settings = deps.settings();
+    // A living agent accepts no mode that it was not started in.
+    let answered = settings.answered(false);
+    let mut first: Option<String> = None;
+    for _ in 0..ANSWER_KEYS {
+        let pane = locate(deps, spec, incarnation).await?;
+        let lines = screens::read(deps, spec, &pane).await?;
+        let Some(question) = questions::shown(&lines) else { return Ok(true) };
+        let is_it = *first.get_or_insert_with(|| question.title.clone()) == question.title;
+        let (Some(menu), Some(target)) = (&question.menu, questions::answer(&question, &answered)) else {
+            return Ok(false);
+        };
+        if !is_it {
+            return Ok(false);
+        }
+        deps.sessions.press(&pane, questions::next_key(menu, target)).await?;
+        tokio::time::sleep(settings.start.dialog_wait).await;
+    }
+    Ok(false)
 }
 
 /// Takes the lock under which all programs type into this session, where others do.

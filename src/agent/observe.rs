@@ -111,16 +111,18 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How) -> Observation {
             .map(|running| AtWork { running: outside(running), recent: outside(recent) })
             .map_err(|error| error.to_string());
     }
-    seen.permission = permission::ask(deps, spec).await;
     seen.state_file = permission::state_file(deps, spec).await;
     if missing {
         read_last_screen(deps, spec, left.filter(|_| matches!(seen.presence, Presence::Dead(_)))).await;
         let last = how.life.as_deref().and_then(|id| deps.records.screen(&spec.identity, Some(id)));
         if let Some(screen) = last {
-            seen.usage_limit = deps.settings().usage_limit.patterns.matches(&screen.lines);
+            screens::at_its_end(deps, spec, &screen.lines).await;
+            seen.usage_limit = screens::limit(deps, &screen.lines);
             seen.question = screen.question.clone();
         }
     }
+    // What its last screen says may hold its account.
+    seen.permission = permission::ask(deps, spec).await;
     if missing && how.thorough && spec.identity.facts().wanted == Wanted::WithWork {
         seen.worktree = worktree(deps, spec).await;
         seen.assignment = work::read(deps, spec, &spec.prefix, how.seen_alive).await;
@@ -159,7 +161,7 @@ pub async fn keep_last_screen(deps: &Deps, spec: &AgentSpec) {
 /// Reads what is left of an agent's screen from its last pane, when that still exists.
 async fn read_last_screen(deps: &Deps, spec: &AgentSpec, left: Option<PaneTarget>) {
     if let Some(pane) = left {
-        let _ = screens::read(deps, spec, &pane).await;
+        let _ = screens::read_left(deps, spec, &pane).await;
     }
 }
 

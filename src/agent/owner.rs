@@ -11,16 +11,17 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::{
-    adoption,
-    confirmation::{Assignment, Observation, Presence},
+    accounts, adoption,
+    confirmation::{Assignment, Observation, Presence, SessionKey},
     conversation::checking,
     denial::{Denial, NotStarted},
-    lifecycle::{Decision, Event, Lifecycle, StartEnd, State, StopEnd, Surroundings},
+    lifecycle::{Decision, Event, Lifecycle, StartEnd, State, StopEnd, Surroundings, WaitsFor},
     observe::{self, How},
     phase::{self, Phase, Why},
     reason,
     spec::AgentSpec,
     start::without_gt,
+    waits::Own,
 };
 use crate::{
     agent::requests::{Request, Stage},
@@ -110,6 +111,8 @@ pub struct Owner {
     has_reported: bool,
     /// Why it must be left alone although it lives, as of the last probe.
     left_alone: Option<Denial>,
+    /// The incarnation whose account was looked for last.
+    looked_at: Option<SessionKey>,
 }
 
 impl Owner {
@@ -143,6 +146,7 @@ impl Owner {
             phase: (Phase::Unknown, state_since.wall),
             has_reported: false,
             left_alone: None,
+            looked_at: None,
             deps,
         };
         owner.take_over_history(state_since);
@@ -366,6 +370,9 @@ impl Owner {
         if matches!(&event, Event::Seen(seen) if self.inquiring && shows_nothing_alive(seen)) {
             return; // the thorough probe in progress will say more
         }
+        let zone = self.deps.clock.zone();
+        let account = self.deps.accounts.denial_of(&self.spec.identity, now, &zone);
+        let retry_limited = self.retry_limited(&event, now);
         let step = self.lifecycle.apply(
             event,
             Surroundings {
@@ -375,7 +382,8 @@ impl Owner {
                 policy: &settings.restart,
                 confirm,
                 is_respawned: respawned.is_some(),
-                retry_limited: settings.usage_limit.retry_every,
+                retry_limited,
+                account: account.as_ref(),
                 pace: self.deps.deaths.pace(now),
                 jitter: self.deps.jitter.roll(),
             },
@@ -423,6 +431,7 @@ impl Owner {
         if let Some(left) = left.filter(|_| self.lifecycle.is_delayed()) {
             self.hold_back(left);
         }
+        self.tell_the_accounts();
         match step.decision {
             Decision::Leave => {}
             Decision::ProbeAgain(after) => self.probe_again(after),
@@ -447,6 +456,46 @@ impl Owner {
             // What is not settled is reported.
             checking::compare(&deps, &spec).await;
         });
+    }
+
+    /// How long it waits when it ended at a usage limit and its account is not known: until the time that its program said.
+    fn retry_limited(&self, event: &Event, now: Now) -> Duration {
+        let settings = self.deps.settings();
+        let said = match event {
+            Event::Seen(seen) | Event::Probed(seen) => seen.usage_limit.clone(),
+            _ => None,
+        };
+        let waits = || match self.lifecycle.wait()?.own {
+            Own::UsageLimit(line) => Some(line),
+            _ => None,
+        };
+        said.or_else(waits).map_or(settings.usage_limit.retry_every, |line| {
+            accounts::retry_after(&line, now, &self.deps, &settings)
+        })
+    }
+
+    /// Notes in the register of accounts whether it waits for its account, and finds out which one a new incarnation uses.
+    fn tell_the_accounts(&mut self) {
+        let identity = &self.spec.identity;
+        match self.state() {
+            State::Waiting { why: WaitsFor::Account(_), .. } => {
+                if self.deps.accounts.wants_to_start(identity) {
+                    accounts::changed(&self.deps);
+                }
+            }
+            // It is not known, or about to be.
+            State::Unseen | State::Confirming { .. } | State::Starting { .. } => {}
+            State::Alive { session, .. } => {
+                self.deps.accounts.release(identity);
+                let session = session.clone();
+                if self.looked_at.as_ref() != Some(&session) {
+                    self.looked_at = Some(session);
+                    let (deps, spec) = (self.deps.clone(), self.spec.clone());
+                    self.work.run(async move { accounts::learn(&deps, &spec).await });
+                }
+            }
+            _ => self.deps.accounts.release(identity),
+        }
     }
 
     /// Prepares an agent that ran before this owner knew of it.
@@ -514,6 +563,17 @@ impl Owner {
         if let Some(title) = question.filter(|_| state != Phase::Unknown) {
             (state, why) = (Phase::WaitingAtQuestion, Some(Why { code: "question", text: title }));
         }
+        let now = self.deps.now();
+        let mut next = phase::next_try(&self.lifecycle, now.wall);
+        let denial = self.deps.accounts.denial_of(&self.spec.identity, now, &self.deps.clock.zone());
+        if let Some(denial) = denial.filter(|_| concerns_its_account(self.state()) && state != Phase::Unknown)
+        {
+            (state, why) =
+                (Phase::of_account(&denial), Some(Why { code: denial.code(), text: denial.to_string() }));
+            if let Denial::UsageLimit { until, .. } = denial {
+                next = until;
+            }
+        }
         AgentStatus {
             identity: self.spec.identity.to_string(),
             role: self.spec.identity.role().to_string(),
@@ -522,7 +582,7 @@ impl Owner {
             state: state.as_str(),
             since,
             restarts: self.lifecycle.history().restart_count,
-            backoff_until: phase::next_try(&self.lifecycle, self.deps.now().wall),
+            backoff_until: next,
             reason_code: why.as_ref().map(|why| why.code),
             reason: why.map(|why| why.text),
             activity: doing.0,
@@ -543,6 +603,11 @@ impl Owner {
         });
         (doing, records.evidence(identity, &session.id).and_then(|evidence| evidence.doubt))
     }
+}
+
+/// Whether its account matters now: it lives, or waits for that.
+fn concerns_its_account(state: &State) -> bool {
+    matches!(state, State::Alive { .. } | State::Waiting { why: WaitsFor::Account(_), .. })
 }
 
 fn shows_nothing_alive(seen: &Observation) -> bool {

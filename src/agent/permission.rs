@@ -8,6 +8,7 @@
 use std::{io, path::Path};
 
 use super::{
+    accounts,
     confirmation::{Permission, StateFile},
     denial::Denial,
     spec::AgentSpec,
@@ -49,8 +50,19 @@ fn combine(obstacles: impl IntoIterator<Item = Obstacle>) -> Permission {
     unknown.map_or(Permission::Allowed, Permission::Unknown)
 }
 
-/// Checks every possible obstacle for this agent.
+/// Checks every possible obstacle for this agent, its account at last.
 pub async fn ask(deps: &Deps, spec: &AgentSpec) -> Permission {
+    match ask_but_for_the_account(deps, spec).await {
+        Permission::Allowed => match accounts::denial(deps, spec).await {
+            Some(denial) => Permission::Denied(denial),
+            None => Permission::Allowed,
+        },
+        other => other,
+    }
+}
+
+/// The same for what an account that is used up does not matter to: the end of an agent, or the rest of its start.
+pub async fn ask_but_for_the_account(deps: &Deps, spec: &AgentSpec) -> Permission {
     let switch = switch(&deps.settings().patrols, spec);
     if let Obstacle::Denied(why) = switch {
         return Permission::Denied(why);

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    denial::NotStarted,
+    denial::{Denial, NotStarted},
     lifecycle::{Attempt, Lifecycle, State, WaitsFor},
 };
 use crate::town::reading;
@@ -29,6 +29,10 @@ pub enum Phase {
     Confirming,
     /// It will be started, but not before a certain time.
     Waiting,
+    /// The plan of its account is used up: it runs without being able to work, or is started when that is over.
+    Limited,
+    /// The login of its account is lost: it runs without being able to work, or is started when somebody has logged in.
+    LoggedOut,
     /// Somebody stopped it, by hand or by a request.
     Held,
     /// It was restarted too often, and will be tried again later.
@@ -43,7 +47,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// Its word in files and JSON: `alive`, `waiting_at_question`, `starting`, `confirming`, `waiting`, `held`, `crash_loop`, `paused`, `absent`, `unknown`.
+    /// Its word in files and JSON: `alive`, `waiting_at_question`, `starting`, `confirming`, `waiting`, `limited`, `logged_out`, `held`, `crash_loop`, `paused`, `absent`, `unknown`.
     pub fn as_str(self) -> &'static str {
         match self {
             Phase::Alive => "alive",
@@ -51,6 +55,8 @@ impl Phase {
             Phase::Starting => "starting",
             Phase::Confirming => "confirming",
             Phase::Waiting => "waiting",
+            Phase::Limited => "limited",
+            Phase::LoggedOut => "logged_out",
             Phase::Held => "held",
             Phase::CrashLoop => "crash_loop",
             Phase::Paused => "paused",
@@ -71,9 +77,20 @@ impl Phase {
             State::Absent { .. } => Phase::Absent,
             State::Starting { .. } => Phase::Starting,
             State::Confirming { .. } => Phase::Confirming,
+            State::Waiting { why: WaitsFor::Account(denial), .. } => Phase::of_account(denial),
             State::Waiting { .. } => Phase::Waiting,
             State::Held { .. } | State::Stopping { .. } | State::HeldOnRequest { .. } => Phase::Held,
             State::CrashLoop { .. } => Phase::CrashLoop,
+        }
+    }
+}
+
+impl Phase {
+    /// The phase of an agent whose account must not be used.
+    pub(crate) fn of_account(denial: &Denial) -> Phase {
+        match denial {
+            Denial::LoggedOut(_) => Phase::LoggedOut,
+            _ => Phase::Limited,
         }
     }
 }
@@ -158,6 +175,8 @@ impl WaitsFor {
             WaitsFor::Backoff(_) => "backoff",
             WaitsFor::Turn => "paced",
             WaitsFor::OwnEnd(own) => own.code(),
+            WaitsFor::Account(denial) => denial.code(),
+            WaitsFor::Released => "account_usable",
             WaitsFor::AnotherTry(_) => "start_postponed",
             WaitsFor::Cleared => "backoff_cleared",
             WaitsFor::Changed => "restart_state_changed",
@@ -171,6 +190,8 @@ impl fmt::Display for WaitsFor {
             WaitsFor::Backoff(restart) => write!(f, "restart {restart} waits"),
             WaitsFor::Turn => f.write_str("restarts are paced after a mass death"),
             WaitsFor::OwnEnd(own) => own.fmt(f),
+            WaitsFor::Account(denial) => denial.fmt(f),
+            WaitsFor::Released => f.write_str("its account can be used again"),
             WaitsFor::AnotherTry(why) => f.write_str(why),
             WaitsFor::Cleared => f.write_str("its backoff was cleared"),
             WaitsFor::Changed => f.write_str("restart state was changed"),
@@ -190,6 +211,8 @@ pub fn next_try(lifecycle: &Lifecycle, now: Timestamp) -> Option<Timestamp> {
 /// When this state ends by itself.
 pub fn until(state: &State) -> Option<Timestamp> {
     match state {
+        State::Waiting { why: WaitsFor::Account(Denial::UsageLimit { until, .. }), .. } => *until,
+        State::Waiting { why: WaitsFor::Account(_), .. } => None,
         State::Waiting { until, .. } | State::Held { until, .. } => Some(*until),
         State::CrashLoop { trial_at } => Some(*trial_at),
         _ => None,

@@ -333,6 +333,21 @@ impl Records {
         Some(self.agents.lock().get(identity)?.watched.as_ref()?.agent().clone())
     }
 
+    /// Whether an actor keeps this agent, and it was alive when last probed.
+    pub fn lives(&self, identity: &Identity) -> bool {
+        self.living(identity).is_some()
+    }
+
+    /// An agent that an actor keeps and that was alive when last probed, and its session.
+    pub fn living(&self, identity: &Identity) -> Option<(AgentSpec, SessionKey)> {
+        let agents = self.agents.lock();
+        let record = agents.get(identity)?;
+        match record.lifecycle.as_ref()?.state() {
+            State::Alive { session, .. } => Some((record.watched.as_ref()?.agent().clone(), session.clone())),
+            _ => None,
+        }
+    }
+
     /// What is open of this agent, to be read or changed; a change is saved.
     pub fn incident<A>(&self, identity: &Identity, change: impl FnOnce(&mut Option<Incident>) -> A) -> A {
         let mut agents = self.agents.lock();

@@ -167,7 +167,7 @@ fn within(then: Timestamp, now: Timestamp, window: Duration) -> bool {
 }
 
 /// The sum of a time and a duration; the maximum when it overflows.
-pub(super) fn later(time: Timestamp, by: Duration) -> Timestamp {
+pub fn later(time: Timestamp, by: Duration) -> Timestamp {
     SignedDuration::try_from(by).ok().and_then(|by| time.checked_add(by).ok()).unwrap_or(Timestamp::MAX)
 }
 

@@ -1,13 +1,22 @@
 //! Reading screens: what is done about what a screen shows. A question that an agent waits at is reported once, with how a
-//! person attaches to its session; the agent's owner alerts people when it is not answered.
+//! person attaches to its session; the agent's owner alerts people when it is not answered. A usage limit and a lost login hold
+//! its [account](super::accounts).
 
-use super::{oom, record::screens::Turn};
+use super::{
+    accounts,
+    activity::{Activity, Reading, Source, noting},
+    oom,
+    record::screens::Turn,
+};
 use crate::{
-    agent::{activity::noting, history::Entry, spec::AgentSpec},
+    agent::{history::Entry, questions, spec::AgentSpec},
     deps::Deps,
     sessions::{PaneTarget, SessionsError, scan::Scan},
     supervision::messages::Broadcast,
-    town::usage_limit::SCREEN_LINES,
+    town::{
+        login,
+        usage_limit::{SCREEN_LINES, reset},
+    },
 };
 
 /// The kind of problem that a question is.
@@ -43,6 +52,9 @@ fn saw(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget, lines: Vec<String>) {
 pub async fn read(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget) -> Result<Vec<String>, SessionsError> {
     let lines = deps.sessions.capture(pane, SCREEN_LINES).await?;
     saw(deps, agent, pane, lines.clone());
+    let reading =
+        Reading { activity: activity(deps, &lines), source: Source::Screen, since: deps.now().wall };
+    accounts::saw(deps, agent, &reading).await;
     Ok(lines)
 }
 
@@ -54,6 +66,43 @@ pub async fn still_asks(deps: &Deps, agent: &AgentSpec, title: &str) -> bool {
     // A screen that cannot be read now may still show it: the last one counts.
     let _ = read(deps, agent, &screen.pane).await;
     asks().is_some()
+}
+
+/// Reads what is left of an agent that has ended. It says nothing about its account any more, however long it is left there.
+pub async fn read_left(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget) -> Result<(), SessionsError> {
+    let lines = deps.sessions.capture(pane, SCREEN_LINES).await?;
+    saw(deps, agent, pane, lines);
+    Ok(())
+}
+
+/// Takes the last screen of an agent whose end is being judged.
+pub async fn at_its_end(deps: &Deps, agent: &AgentSpec, lines: &[String]) {
+    let activity = activity(deps, lines);
+    if activity != Activity::Working {
+        deps.accounts.said_its_last(&agent.identity);
+        let reading = Reading { activity, source: Source::Screen, since: deps.now().wall };
+        accounts::saw(deps, agent, &reading).await;
+    }
+}
+
+/// What a screen says about the account of its agent. One that says nothing says that the agent got on.
+fn activity(deps: &Deps, lines: &[String]) -> Activity {
+    if let Some(sentence) = limit(deps, lines) {
+        return Activity::Limited(sentence);
+    }
+    let asked =
+        || questions::shown(lines).map(|question| question.title).filter(|title| login::asks_for(title));
+    match login::lost(lines).map(|sentence| sentence.line).or_else(asked) {
+        Some(sentence) => Activity::LoggedOut(sentence),
+        None => Activity::Working,
+    }
+}
+
+/// The sentence of a screen that shows a usage limit.
+pub fn limit(deps: &Deps, lines: &[String]) -> Option<String> {
+    let (now, zone) = (deps.now().wall, deps.clock.zone());
+    let sentence = deps.settings().usage_limit.patterns.sentence(lines)?;
+    Some(sentence.telling(|text| reset::of(text, now, &zone).is_some()))
 }
 
 /// The most screens that are requested at once.

@@ -16,7 +16,7 @@ use crate::deps::Deps;
 pub async fn stop(deps: &Deps, spec: &AgentSpec, order: &StopOrder) -> StopEnd {
     // `save` reports a disk that cannot be written; a requested stop is carried out all the same.
     deps.records.save(deps).await;
-    match permission::ask(deps, spec).await {
+    match permission::ask_but_for_the_account(deps, spec).await {
         Permission::Allowed => {}
         Permission::Denied(why) => return StopEnd::Refused(why),
         Permission::Unknown(why) => return StopEnd::Unclear(why),

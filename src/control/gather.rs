@@ -72,6 +72,7 @@ pub async fn gather(
         actors,
         problems,
         deaths: figures("deaths"),
+        accounts: figures("accounts"),
         feed: figures("feed"),
         convoys: figures("convoys"),
     })

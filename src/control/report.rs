@@ -60,6 +60,8 @@ pub struct StatusReport {
     pub problems: BTreeMap<String, String>,
     /// Figures of the death window; `null` when it does not answer.
     pub deaths: Value,
+    /// The accounts that are held, and why.
+    pub accounts: Value,
     /// Figures of the feed; `null` when it does not answer.
     pub feed: Value,
     /// Figures of the convoys; `null` when they are not available.

@@ -301,6 +301,7 @@ impl Examination {
             lives,
             waits,
             deps.starts.role_beads.peek(deps).await,
+            deps.accounts.peek(deps).await,
             incidents,
             histories,
             FeedProgress::new(deps.paths.supervisor_dir()).peek(deps).await,

@@ -41,6 +41,10 @@ pub enum Broadcast {
     DoltAnswers,
     /// From an owner, to the death window: a death was recorded.
     DeathRecorded,
+    /// From who read an agent's activity or may have changed a hold, to the actor that looks after accounts.
+    AccountsChanged,
+    /// From that actor, to an agent's: its turn to be started has come.
+    Released,
     /// From the root: the town's rigs.
     Rigs(Arc<BTreeSet<RigName>>),
     /// From the root: whether the deacon is held. Sent to boot.

@@ -21,6 +21,8 @@ pub enum Dialog {
     FullscreenRenderer,
     /// An API key in the environment that may be used in place of the account: not used.
     ApiKey,
+    /// What to do at a usage limit: stop and wait for its end.
+    UsageLimit,
     /// How to log in: never answered.
     Login,
     /// Whether a tool may do what it is about to do: never answered.
@@ -29,7 +31,7 @@ pub enum Dialog {
 
 impl Dialog {
     /// All kinds.
-    pub const ALL: [Dialog; 9] = [
+    pub const ALL: [Dialog; 10] = [
         Dialog::BypassPermissions,
         Dialog::TrustFolder,
         Dialog::McpServers,
@@ -37,6 +39,7 @@ impl Dialog {
         Dialog::Theme,
         Dialog::FullscreenRenderer,
         Dialog::ApiKey,
+        Dialog::UsageLimit,
         Dialog::Login,
         Dialog::ToolPermission,
     ];
@@ -51,6 +54,7 @@ impl Dialog {
             Dialog::Theme => "theme",
             Dialog::FullscreenRenderer => "fullscreen_renderer",
             Dialog::ApiKey => "api_key",
+            Dialog::UsageLimit => "usage_limit",
             Dialog::Login => "login",
             Dialog::ToolPermission => "tool_permission",
         }

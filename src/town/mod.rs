@@ -21,6 +21,7 @@ pub mod identity;
 pub mod journal;
 pub mod lock;
 pub mod log;
+pub mod login;
 pub mod opening;
 pub mod original;
 pub mod own_directory;

@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use regex::{RegexSet, RegexSetBuilder};
 
 mod place;
+pub mod reset;
 
 pub use self::place::{Place, SCREEN_LINES};
 
@@ -58,12 +59,36 @@ const BUILT_IN: [&str; 13] = [
 
 static BUILT_IN_SET: LazyLock<RegexSet> = LazyLock::new(|| {
     // They are constants that the tests compile; without them, limits would only count as crashes.
-    compile(BUILT_IN.map(|pattern| format!("{BEGIN}{pattern}"))).unwrap_or_default()
+    continuing(&BUILT_IN).unwrap_or_default()
 });
+
+/// These patterns, each at the beginning of a message.
+pub(super) fn continuing(patterns: &[&str]) -> Result<RegexSet, regex::Error> {
+    compile(patterns.iter().map(|pattern| format!("{BEGIN}{pattern}")))
+}
 
 /// What claude prints as if the agent had said it: nothing else prints exactly this.
 static STAMPED: LazyLock<RegexSet> =
     LazyLock::new(|| compile([r"^claude (?:ai )?usage limit reached\|\d{10}$"]).unwrap_or_default());
+
+/// The most lines of one sentence: a narrow pane wraps what a program says.
+const WRAPPED: usize = 4;
+
+/// What a program says on its screen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sentence {
+    /// The line that was found, for people; two when only both together were.
+    pub line: String,
+    /// The line and what follows it, up to a blank line.
+    pub whole: String,
+}
+
+impl Sentence {
+    /// Its line, unless only the whole says when the limit ends.
+    pub fn telling(self, says: impl Fn(&str) -> bool) -> String {
+        if !says(&self.line) && says(&self.whole) { self.whole } else { self.line }
+    }
+}
 
 /// A pattern that is no regular expression.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
@@ -108,15 +133,20 @@ impl UsageLimits {
         self.given.as_ref().map(|given| given.patterns.as_slice())
     }
 
-    /// The line of a screen that shows a usage limit, for people. `screen` has its last lines, oldest first.
+    /// The line of a screen that shows a usage limit, for people.
+    pub fn matches(&self, screen: &[String]) -> Option<String> {
+        self.sentence(screen).map(|sentence| sentence.line)
+    }
+
+    /// The sentence of a screen that shows a usage limit. `screen` has its last lines, oldest first.
     ///
     /// A pattern is matched against each line without its frame, and against each with the next one appended, as
     /// messages are wrapped. Typographic apostrophes count as plain ones. The built-in patterns are matched only
     /// against the program's own last message; given ones, against any of the last lines.
-    pub fn matches(&self, screen: &[String]) -> Option<String> {
+    pub fn sentence(&self, screen: &[String]) -> Option<Sentence> {
         match &self.given {
             Some(given) => anywhere(&given.set, screen),
-            None => in_own_message(&BUILT_IN_SET, &STAMPED, screen),
+            None => in_the_last_message(screen, &BUILT_IN_SET, Some(&STAMPED)),
         }
     }
 
@@ -135,31 +165,43 @@ pub fn sentence(set: &RegexSet, message: &str) -> Option<String> {
     alone.or_else(|| lines.windows(2).map(|pair| pair.join(" ")).find(|pair| set.is_match(pair)))
 }
 
-fn anywhere(set: &RegexSet, screen: &[String]) -> Option<String> {
+fn anywhere(set: &RegexSet, screen: &[String]) -> Option<Sentence> {
     let mut lines: Vec<String> =
         screen.iter().rev().map(|line| plain(line)).filter(|line| !line.is_empty()).take(LINES).collect();
     lines.reverse();
     // One line alone is better than two.
-    let alone = lines.iter().find(|line| set.is_match(line)).cloned();
-    alone.or_else(|| lines.windows(2).map(|pair| pair.join(" ")).find(|pair| set.is_match(pair)))
+    let alone = lines.iter().position(|line| set.is_match(line)).map(|at| (at, lines[at].clone()));
+    let (at, line) = alone.or_else(|| {
+        let mut pairs = lines.windows(2).map(|pair| pair.join(" ")).enumerate();
+        pairs.find(|(_, pair)| set.is_match(pair))
+    })?;
+    let whole = lines[at..].iter().take(WRAPPED).cloned().collect::<Vec<_>>().join(" ");
+    Some(Sentence { line, whole })
 }
 
-/// The line of a screen in which the program's own last message matches one of these patterns, as people see it. What looks like
-/// an agent's message must match one of `stamped` too.
-pub fn in_own_message(set: &RegexSet, stamped: &RegexSet, screen: &[String]) -> Option<String> {
+/// The sentence in the program's own last message that one of these patterns matches. An agent's own message counts only when
+/// it is nothing but what one of `stamped` matches.
+pub(super) fn in_the_last_message(
+    screen: &[String],
+    set: &RegexSet,
+    stamped: Option<&RegexSet>,
+) -> Option<Sentence> {
     let place = Place::of(screen);
     let candidates = || place.last_written(LINES).filter_map(|at| Some((at, place.own(at)?)));
     let alone = candidates().find_map(|(at, own)| {
-        let is_it = set.is_match(own.words) && (!own.whole_line_only || stamped.is_match(own.words));
-        is_it.then(|| place.shown(at))
+        let is_whole = |stamped: &RegexSet| stamped.is_match(own.words);
+        let is_it = set.is_match(own.words) && (!own.whole_line_only || stamped.is_some_and(is_whole));
+        is_it.then(|| (at, place.shown(at)))
     });
-    alone.or_else(|| {
+    let found = alone.or_else(|| {
         candidates().find_map(|(at, own)| {
-            let next = place.words(at + 1).filter(|_| !own.whole_line_only)?;
+            let next = place.below(at).filter(|_| !own.whole_line_only)?;
             let joined = format!("{} {next}", own.words);
-            set.is_match(&joined).then(|| format!("{} {next}", place.shown(at)))
+            set.is_match(&joined).then(|| (at, format!("{} {next}", place.shown(at))))
         })
-    })
+    });
+    let (at, line) = found?;
+    Some(Sentence { line, whole: place.paragraph(at, WRAPPED) })
 }
 
 impl PartialEq for UsageLimits {

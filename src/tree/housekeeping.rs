@@ -76,6 +76,14 @@ pub async fn keep_records(deps: &Deps) {
     }
 }
 
+/// Writes what is known of accounts whenever that changes. Never returns.
+pub async fn keep_accounts(deps: &Deps) {
+    let mut changed = deps.accounts.changed();
+    while changed.changed().await.is_ok() {
+        deps.accounts.save(deps).await;
+    }
+}
+
 /// Writes the agents' histories a fixed time after one changed, whatever changes meanwhile. Never returns.
 pub async fn keep_histories(deps: &Deps) {
     let mut changed = deps.records.changed();

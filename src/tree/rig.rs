@@ -272,6 +272,7 @@ impl RigState {
         deps.problems.forget(&format!("rig/{}/{identity}/", self.plan.name));
         deps.records.forget(&identity, "its directory is gone", deps.now().wall);
         without_gt::refresh(&deps.records, &deps.problems);
+        deps.accounts.forget(&identity);
     }
 
     /// Passes on a heartbeat. Polecat health answers for itself, as each agent does.

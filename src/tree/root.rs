@@ -33,6 +33,7 @@ use crate::{
     },
     tree::rig,
     watchers::{
+        accounts::actor as accounts,
         activity::actor as activity,
         convoy::actor as convoy,
         deaths,
@@ -287,6 +288,7 @@ impl RootState {
         all.extend(agents.map(|identity| self.agent(identity)));
         all.extend([
             deaths::child(deps),
+            accounts::child(deps),
             mail::child(deps, answers),
             feed::child(deps, &self.plan.fs_watcher),
             convoy::child(deps, &self.plan.fs_watcher),
@@ -334,6 +336,8 @@ impl RootState {
     fn begin_housekeeping(&mut self) {
         let deps = self.plan.deps.clone();
         self.work.run(async move { housekeeping::keep_records(&deps).await });
+        let deps = self.plan.deps.clone();
+        self.work.run(async move { housekeeping::keep_accounts(&deps).await });
         let deps = self.plan.deps.clone();
         self.work.run(async move { housekeeping::keep_histories(&deps).await });
         let deps = self.plan.deps.clone();

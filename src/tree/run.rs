@@ -58,6 +58,7 @@ pub async fn run(
 async fn remember(deps: &Deps, process: Process) {
     housekeeping::write_state(deps, process, true, None, 0).await;
     deps.records.load(deps).await;
+    deps.accounts.load(deps).await;
     deps.starts.role_beads.load(deps).await;
 }
 

@@ -3,6 +3,7 @@
 //!
 //! They must not start or end an agent; that is the job of the agent's actor.
 
+pub mod accounts;
 pub mod activity;
 pub mod census;
 pub mod convoy;

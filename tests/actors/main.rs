@@ -5,6 +5,7 @@
 #[path = "../support/world/mod.rs"]
 mod world;
 
+mod accounts;
 mod ahead;
 mod audit;
 mod boot;

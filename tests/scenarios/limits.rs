@@ -6,7 +6,8 @@ use gastown_supervisor::signals::Signal;
 
 use crate::{deeds, town, world::*};
 
-const LIMIT: &str = "You've hit your session limit · resets 5:10pm (Europe/Paris)";
+/// What a program says that does not tell when the limit ends.
+const LIMIT: &str = "You've hit your session limit";
 const NAME: &str = "Toast";
 
 fn toast() -> String {
@@ -79,6 +80,23 @@ fn one_that_ends_at_a_limit_is_tried_again_every_quarter_of_an_hour() {
             });
         }
     }
+}
+
+#[test]
+fn one_whose_account_is_unknown_waits_until_its_limit_ends() {
+    simulate(450, |world| async move {
+        let supervisor = at_work(&world).await;
+        let ends = world.wall() + jiff::SignedDuration::from_hours(2);
+        let says = format!("You've hit your session limit · resets {} (UTC)", ends.strftime("%-I:%M%P"));
+        world.show(&toast(), &[&says]);
+        world.pass(secs(61)).await;
+        world.crash_agent(&toast(), false);
+        supervisor.until_agent("r/polecats/Toast", "waiting", secs(9)).await;
+        world.pass(mins(110)).await;
+        assert_eq!(world.state().created(&toast()).len(), 0, "not before that");
+        world.until("its start", mins(10), |state| state.lives(&toast())).await;
+        nothing_reported(&world, "until its limit ends");
+    });
 }
 
 #[test]

@@ -190,7 +190,7 @@ fn polecat_mischief(world: &World, rig: &'static str, jitter: u32, number: u64) 
             world.crash_agent(&session, false);
             world.after(secs(number * 10), move |world| world.directory(&gone));
         }
-        133..136 => world.show(&session, &["You've hit your limit · resets 3pm"]),
+        133..136 => world.show(&session, &["You've hit your session limit"]),
         136..138 => world.crash_agent(&world.witness(rig), true),
         _ => world.write_agent_state(&world.witness(rig), "running"),
     }

@@ -344,7 +344,7 @@ fn many_deaths_take_turns() {
 fn a_usage_limit() {
     simulate(808, |world| async move {
         let supervisor = begun(&world).await;
-        world.show(&witness("r"), &["Claude usage limit reached. Your limit will reset at 3pm"]);
+        world.show(&witness("r"), &["Claude usage limit reached."]);
         world.pass(mins(2)).await;
         world.crash_agent(&witness("r"), false);
         world.pass(mins(17)).await;
@@ -353,7 +353,7 @@ fn a_usage_limit() {
             WITNESS,
             &[
                 GONE,
-                "ended at a usage limit (Claude usage limit reached. Your limit will reset at 3pm) → waiting: \
+                "ended at a usage limit (Claude usage limit reached.) → waiting: \
                  retried in 15m0s, next try then",
                 "its wait is over → starting",
                 STARTED,

@@ -168,6 +168,11 @@ impl Lifecycle {
 fn may_be_attended_to(asked: &Asked) -> Result<Option<SessionKey>, Reason> {
     match &asked.seen.permission {
         Permission::Allowed => {}
+        // It can be ended in any case, and started when its account can be used again.
+        Permission::Denied(why) if why.is_of_account() && asked.action == Action::Stop => {}
+        Permission::Denied(why) if why.is_of_account() => {
+            return Err(Reason::RequestPostponed(why.to_string()));
+        }
         Permission::Denied(why) => return Err(Reason::RequestRefused(why.clone())),
         Permission::Unknown(why) => return Err(Reason::RequestPostponed(why.clone())),
     }

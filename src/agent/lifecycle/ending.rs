@@ -57,6 +57,10 @@ impl Lifecycle {
                 let suspicion = Suspicion { noticed, before, involved };
                 self.confirm(seen, suspicion, around)
             }
+            // The register of accounts moves the time with the clock, and says when it is over.
+            State::Waiting { until, why: WaitsFor::Account(_), .. } => {
+                self.until(seen, (until, Attempt::Fresh, true), asked_for, around)
+            }
             State::Waiting { until, counted, paced, .. } => {
                 let longest = match paced {
                     true => LONGEST_TURN.max(around.retry_limited),
@@ -178,6 +182,11 @@ impl Lifecycle {
             ConfirmOutcome::Unwanted(why) => self.absent(NotStarted::Unwanted(why)),
             ConfirmOutcome::StoppedByHand(why) => {
                 self.leave_alone(seen.state_file != StateFile::Running, why, around)
+            }
+            ConfirmOutcome::UsageLimit(_) | ConfirmOutcome::CleanExit | ConfirmOutcome::Death
+                if let Some(denial) = self.barred.clone() =>
+            {
+                self.wait_for_account(denial, around)
             }
             ConfirmOutcome::UsageLimit(line) => {
                 self.own_end(Own::UsageLimit(line), around.retry_limited, around)

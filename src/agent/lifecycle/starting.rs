@@ -5,13 +5,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    A_MOMENT, Attempt, Because, Decision, Lifecycle, Replacement, START_RETRY, StartEnd, StartOrder, State,
-    Surroundings, WaitsFor, time_until,
+    A_MOMENT, ACCOUNT_RETRY, Attempt, Because, Decision, Lifecycle, Replacement, START_RETRY, StartEnd,
+    StartOrder, State, Surroundings, WaitsFor, time_until,
 };
 use crate::{
     agent::{
         confirmation::{Permission, SessionKey},
-        denial::NotStarted,
+        denial::{Denial, NotStarted},
         phase::Phase,
         reason::{CrashLoop, Reason, Stuck},
         restart::{self, RestartHistory, Verdict, later},
@@ -60,6 +60,9 @@ impl Lifecycle {
         paced: bool,
         around: Surroundings<'_>,
     ) -> Decision {
+        if let Some(denial) = self.barred.clone().filter(|_| replace.is_none()) {
+            return self.wait_for_account(denial, around);
+        }
         // A replacement of a live agent waits for no turn: it would be forgotten meanwhile.
         if !paced && replace.is_none() {
             self.takes_turn = true;
@@ -127,6 +130,9 @@ impl Lifecycle {
                 self.state = State::Alive { since: around.now, session, said_stopped: false };
                 Decision::Leave
             }
+            StartEnd::Refused(why) if why.is_of_account() && around.wanted.is_kept() => {
+                self.wait_for_account(why, around)
+            }
             StartEnd::Refused(why) => self.absent(NotStarted::Denied(why)),
             StartEnd::Unwanted(why) => self.absent(NotStarted::Unwanted(why)),
             StartEnd::StoppedByHand(how) => self.leave_alone(false, how, around),
@@ -146,6 +152,9 @@ impl Lifecycle {
             }
             StartEnd::NeverAppeared(why) | StartEnd::NotByGt(why) => {
                 self.reasons.push(Reason::StartFailed(why));
+                if let Some(denial) = around.account.filter(|_| around.wanted.is_kept()) {
+                    return self.wait_for_account(denial.clone(), around);
+                }
                 if around.wanted.is_kept() {
                     return self.died(Duration::ZERO, around);
                 }
@@ -157,6 +166,33 @@ impl Lifecycle {
                 // Only a fresh probe shows which commands were running.
                 Decision::ProbeAgain(A_MOMENT)
             }
+        }
+    }
+
+    /// Its account forbids to start it: it waits until it is [released](Self::released). It did not crash.
+    pub(super) fn wait_for_account(&mut self, denial: Denial, around: Surroundings<'_>) -> Decision {
+        if !matches!(&self.state, State::Waiting { why: WaitsFor::Account(_), .. }) {
+            self.reasons.push(Reason::NotStarted(NotStarted::Denied(denial.clone())));
+        }
+        self.is_accounted_for();
+        let until = match &denial {
+            Denial::UsageLimit { until: Some(until), .. } => (*until).max(around.now.wall),
+            _ => around.now.wall,
+        };
+        let until = later(until, ACCOUNT_RETRY);
+        self.state = State::Waiting { until, counted: false, paced: true, why: WaitsFor::Account(denial) };
+        Decision::ProbeAgain(time_until(until, around.now))
+    }
+
+    /// Its turn has come: it is started by the probe that follows, if that still shows that it should.
+    pub(super) fn released(&mut self, around: Surroundings<'_>) -> Decision {
+        match &self.state {
+            State::Waiting { why: WaitsFor::Account(_), .. } => {
+                self.wait_until(around.now.wall, WaitsFor::Released, around)
+            }
+            // An earlier supervisor let it wait.
+            State::Unseen | State::Absent { .. } => Decision::ProbeAgain(Duration::ZERO),
+            _ => Decision::Leave,
         }
     }
 

@@ -6,7 +6,7 @@ use super::order::StartOrder;
 use crate::{
     agent::{
         confirmation::SessionKey,
-        denial::NotStarted,
+        denial::{Denial, NotStarted},
         holds::Hold,
         reason::{HeldUp, Missing},
         waits::Own,
@@ -104,6 +104,10 @@ pub enum WaitsFor {
     Turn,
     /// It ended for a reason of its own.
     OwnEnd(Own),
+    /// Its account can be used again, and its turn.
+    Account(Denial),
+    /// Nothing any more: its account can be used again, and its turn has come.
+    Released,
     /// A start failed, and why.
     AnotherTry(String),
     /// Its backoff was cleared.

@@ -8,6 +8,7 @@ use super::order::{StartEnd, StartOrder, StopEnd, StopOrder};
 use crate::{
     agent::{
         confirmation::{Observation, Permission, SessionKey},
+        denial::Denial,
         reason::Reason,
         requests::{Action, Stage},
         restart::RestartHistory,
@@ -49,6 +50,8 @@ pub enum Event {
     Remembered(RestartHistory),
     /// Whatever delays its start is to end.
     Cleared,
+    /// Its account can be used again, and its turn has come.
+    Released,
     /// Somebody asked for it to be stopped or started afresh.
     Asked(Asked),
     /// It is alive in this session, has been idle for long and has no work: it is to be ended.
@@ -118,8 +121,10 @@ pub struct Surroundings<'a> {
     pub confirm: Duration,
     /// Whether a hook of its tmux session starts it again when its process ends.
     pub is_respawned: bool,
-    /// The delay before an agent that ended at a usage limit is tried again (`usage_limit.retry_every`).
+    /// The delay before an agent that ended at a usage limit, and whose account is not known, is tried again.
     pub retry_limited: Duration,
+    /// Why its account, as last known, forbids to start it.
+    pub account: Option<&'a Denial>,
     /// How long a restart has to wait for its turn after a mass death; zero when it may be made at once.
     pub pace: Duration,
     /// A number from 0 to 1 for the policy's jitter.

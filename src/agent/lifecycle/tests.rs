@@ -41,6 +41,10 @@ fn parked() -> Denial {
 }
 
 const OOM_KILL: OomKill = OomKill { kills: 1, limit: None, is_its_own: false };
+/// Its account is used up.
+fn spent() -> Denial {
+    Denial::UsageLimit { until: Some(at(5000).wall), text: "limited until 10:00".into() }
+}
 
 /// The end of session 1, as the kernel reports it.
 fn death(noticed: Now) -> Death {
@@ -69,6 +73,7 @@ fn seen(what: &str, now: Now) -> Observation {
     };
     let permission = match what {
         _ if what.contains("+parked") => Permission::Denied(parked()),
+        _ if what.contains("+spent") => Permission::Denied(spent()),
         _ if what.contains("+gate?") => Permission::Unknown("the wisp file is broken".into()),
         _ => Permission::Allowed,
     };
@@ -132,6 +137,7 @@ fn paced_step(lifecycle: &mut Lifecycle, event: Event, now: Now, pace: Duration)
         confirm: policy.confirm,
         is_respawned: true,
         retry_limited: Duration::from_secs(900),
+        account: None,
         pace,
         jitter: 0.0,
     };

@@ -27,7 +27,7 @@ enum Sign {
 
 use Sign::{All, Any, Offers, Says};
 
-const TABLE: [Row; 9] = [
+const TABLE: [Row; 10] = [
     Row {
         kind: Dialog::ToolPermission,
         shows: Any(&[
@@ -71,6 +71,12 @@ const TABLE: [Row; 9] = [
         // Claude Code 1.0 to 2.1.
         shows: All(&[Says("detected a custom api key in your environment"), Offers("no")]),
         choose: &["no"],
+    },
+    Row {
+        kind: Dialog::UsageLimit,
+        // Claude Code 2.1.
+        shows: All(&[Says("what do you want to do"), Offers("stop and wait")]),
+        choose: &["stop and wait"],
     },
     Row {
         kind: Dialog::BypassPermissions,

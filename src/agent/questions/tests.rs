@@ -218,7 +218,7 @@ fn what_the_programs_ask() {
         ),
         ("claude: login", LOGIN, "Select login method:", Some(Login), Some((2, 0))),
         ("claude: API key", API_KEY, "Do you want to use this API key?", Some(ApiKey), Some((2, 1))),
-        ("claude: usage limit", LIMIT, "What do you want to do?", None, Some((2, 0))),
+        ("claude: usage limit", LIMIT, "What do you want to do?", Some(UsageLimit), Some((2, 0))),
         (
             "claude: permission of a tool",
             PERMISSION,
@@ -394,7 +394,12 @@ fn only_what_is_allowed_is_answered_and_the_safe_way() {
         ("login", LOGIN, None, None),
         ("permission of a tool", PERMISSION, None, None),
         ("permission of a tool of codex", CODEX_APPROVAL, None, None),
-        ("usage limit", LIMIT, None, None),
+        (
+            "usage limit",
+            LIMIT,
+            Some("Stop and wait for limit to reset"),
+            Some("Stop and wait for limit to reset"),
+        ),
     ] {
         let question = shown(&screen(text)).unwrap();
         let chosen = |allowed| {

@@ -55,6 +55,7 @@ fn step(lifecycle: &mut Lifecycle, event: Event, second: u64) {
             confirm: policy.confirm,
             is_respawned: false,
             retry_limited: Duration::from_secs(900),
+            account: None,
             pace: Duration::ZERO,
             jitter: 0.0,
         },

@@ -267,7 +267,7 @@ impl Start<'_> {
     async fn still_there(&self, key: &SessionKey) -> Step<bool> {
         let (_, known) = self.pane(key).await?;
         self.makes_way(key)?;
-        match permission::ask(self.deps, self.spec).await {
+        match permission::ask_but_for_the_account(self.deps, self.spec).await {
             // The agent is left running.
             Permission::Denied(why) => Err(StartEnd::Left { session: key.clone(), why: why.to_string() }),
             Permission::Allowed => Ok(known),

@@ -32,7 +32,7 @@ pub struct Suspect {
     pub hook: String,
     /// Whether it stalls ([`Condition::Gupp`]) or is dead.
     pub condition: Condition,
-    /// When the machine last woke from a sleep; `None` when it did not sleep.
+    /// Since when nothing keeps it from working: the machine woke from a sleep, or its account can be used again.
     pub woke: Option<Timestamp>,
 }
 

@@ -130,10 +130,15 @@ impl Audit {
                 it.as_ref().is_some_and(Incident::crash_is_unreported)
             }),
         });
-        match (found, self.woke) {
-            (Situation::Alive(created), Some(woke)) => Situation::Alive(created.max(woke)),
+        match (found, self.could_begin(deps, owner)) {
+            (Situation::Alive(created), Some(since)) => Situation::Alive(created.max(since)),
             _ => found,
         }
+    }
+
+    /// Since when nothing keeps it from working: the machine sleeps no more, and its account can be used.
+    fn could_begin(&self, deps: &Deps, owner: &Owner) -> Option<Timestamp> {
+        self.woke.max(deps.accounts.free_since(&owner.spec().identity))
     }
 
     fn is_missing(&mut self, agent: &mut Agent, hook: String, now: Now) {
@@ -168,12 +173,13 @@ impl Audit {
     ) {
         let (deps, spec, seen_alive) =
             (agent.deps.clone(), agent.owner.spec().clone(), agent.owner.seen_alive());
+        let woke = self.could_begin(&deps, &agent.owner);
         let is_mailed =
             |it: &mut Option<Incident>| it.as_ref().is_some_and(|it| it.is_mailed(condition, &hook));
         if deps.records.incident(&spec.identity, is_mailed) || std::mem::replace(&mut self.under_way, true) {
             return;
         }
-        let suspect = Suspect { spec, seen_alive, hook, condition, woke: self.woke };
+        let suspect = Suspect { spec, seen_alive, hook, condition, woke };
         let turn = self.turn.clone();
         agent.spawn(
             async move {

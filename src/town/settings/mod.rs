@@ -15,8 +15,8 @@ use self::{
     table::{Section, section, settings_table},
     values::{
         count, dialect, dialogs, factor, interval, level, listen, memory_max, naming, optional_amount,
-        optional_percent, optional_switch, optional_text, pause, resume, socket_name, socket_path, switch,
-        text, usage_limits, whole,
+        optional_percent, optional_switch, optional_text, pause, resume, roles, socket_name, socket_path,
+        switch, text, usage_limits, whole,
     },
 };
 use crate::town::{
@@ -32,6 +32,8 @@ mod document;
 pub mod read;
 mod table;
 mod values;
+
+pub use values::{Quiet, quiet};
 
 const HOUR: Duration = Duration::from_hours(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -303,12 +305,24 @@ settings_table! {
         hung_after: Duration = 20 * MINUTE, interval;
     }
 
-    /// Agents that end because of a usage limit.
+    /// Agents whose plan is used up.
     usage_limit: UsageLimit {
         /// What the last screen of such an agent shows.
         patterns: UsageLimits = UsageLimits::default(), usage_limits;
-        /// How often such an agent is tried again.
+        /// When such an agent is tried again, if its program does not say when the limit ends.
         retry_every: Duration = 15 * MINUTE, interval;
+        /// How long after the end of a limit the first agent is woken.
+        margin: Duration = 10 * SECOND, pause;
+        /// Whether living agents are told to continue. Those that ended are started in any case.
+        wake: bool = true, switch;
+        /// From one agent to the next; five take a little longer than 10 s.
+        wake_every: Duration = 2100 * MILLISECOND, interval;
+        /// Roles whose living agents are not told to continue.
+        wake_except: BTreeSet<Role> = [Role::Crew].into(), roles;
+        /// What a living agent is told.
+        continue_text: String = "continue".into(), text;
+        /// The local time in which nobody is woken.
+        quiet: Option<Quiet> = None, quiet;
     }
 
     /// The command for alerts.
@@ -354,7 +368,12 @@ impl Settings {
         let said = |dialog: &Dialog| match &self.dialogs.answer {
             Some(kinds) => kinds.contains(dialog),
             None => {
-                let by_default = *dialog == Dialog::BypassPermissions && skips_permissions;
+                let by_default = match dialog {
+                    Dialog::BypassPermissions => skips_permissions,
+                    // It costs nothing, and an agent at that menu could not be woken.
+                    Dialog::UsageLimit => true,
+                    _ => false,
+                };
                 self.questions.says(*dialog).unwrap_or(by_default)
             }
         };

@@ -379,12 +379,23 @@ fn values_at_their_bounds_are_accepted() {
 #[test]
 fn some_values_arrive() {
     let text = r#"{"tmux":{"socket_name":"gt","socket_path":"/run/t","naming":"prefix"},
-        "usage_limit":{"patterns":["limit reached"]},"log":{"level":"debug"},"notify":{"command":"mail me"}}"#;
+        "usage_limit":{"patterns":["limit reached"],"quiet":"23:00-07:30","wake_except":["mayor"]},"log":{"level":"debug"},"notify":{"command":"mail me"}}"#;
     let settings = ours(text).unwrap();
     assert_eq!(settings.tmux.socket_name.as_deref(), Some("gt"));
     assert_eq!(settings.tmux.socket_path, Some(PathBuf::from("/run/t")));
     assert_eq!((settings.tmux.naming, settings.log.level), (Naming::Prefix, LogLevel::Debug));
     assert_eq!(settings.usage_limit.patterns.patterns(), Some(&["limit reached".to_owned()][..]));
+    let quiet = settings.usage_limit.quiet.unwrap();
+    for (hour, minute, covered) in
+        [(22, 59, false), (23, 0, true), (3, 0, true), (7, 29, true), (7, 30, false)]
+    {
+        let time = jiff::civil::Time::constant(hour, minute, 0, 0);
+        assert_eq!(quiet.covers(time), covered, "{time}");
+    }
+    assert_eq!(settings.usage_limit.wake_except, [crate::town::identity::Role::Mayor].into());
+    for text in [r#"{"usage_limit":{"quiet":"23-7"}}"#, r#"{"usage_limit":{"wake_except":["king"]}}"#] {
+        assert!(ours(text).is_err(), "{text}");
+    }
     assert_eq!(settings.notify.command.as_deref(), Some("mail me"));
 }
 

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::civil::Time;
 use serde_json::Value;
 
 use super::{
@@ -216,6 +217,44 @@ pub fn dialogs(value: &Value) -> Converted<Option<BTreeSet<Dialog>>> {
         }
     };
     names.into_iter().map(kind).collect::<Converted<_>>().map(Some)
+}
+
+/// A part of each day, such as `"23:00-07:00"`; it may go over midnight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quiet {
+    from: Time,
+    to: Time,
+}
+
+impl Quiet {
+    /// Whether this time of day is in it.
+    pub fn covers(self, time: Time) -> bool {
+        match self.from <= self.to {
+            true => (self.from..self.to).contains(&time),
+            false => time >= self.from || time < self.to,
+        }
+    }
+}
+
+/// A part of each day, or `null` for none.
+pub fn quiet(value: &Value) -> Converted<Option<Quiet>> {
+    let Some(text) = optional_text(value)? else { return Ok(None) };
+    let time = |text: &str| Time::strptime("%H:%M", text.trim()).ok();
+    let quiet = text.split_once('-').and_then(|(from, to)| Some(Quiet { from: time(from)?, to: time(to)? }));
+    quiet
+        .filter(|quiet| quiet.from != quiet.to)
+        .map(Some)
+        .ok_or_else(|| expected("two times of day such as \"23:00-07:00\"", value))
+}
+
+/// A list of roles by their names.
+pub fn roles(value: &Value) -> Converted<BTreeSet<Role>> {
+    let names = optional_texts(value)?.unwrap_or_default();
+    let role = |name: &String| {
+        let found = Role::ALL.iter().find(|role| role.as_str() == name);
+        found.copied().ok_or_else(|| format!("{:?} is no role", shorten(name)))
+    };
+    names.iter().map(role).collect()
 }
 
 /// A dialect of Gas Town by its name; `"auto"` and `null` for none.

@@ -77,9 +77,10 @@ impl Place {
         self.lines[at].shown.clone()
     }
 
-    /// The text of a line, if it has any and begins with a word.
-    pub fn words(&self, at: usize) -> Option<&str> {
-        let line = self.lines.get(at).filter(|line| line.mark == Mark::Bare && !line.words.is_empty())?;
+    /// The text of the line below, if it has any and may continue a message: it begins with a word, or is JSON.
+    pub fn below(&self, at: usize) -> Option<&str> {
+        let goes_on = |line: &&Line| line.mark == Mark::Bare || line.words.starts_with('{');
+        let line = self.lines.get(at + 1).filter(|line| goes_on(line) && !line.words.is_empty())?;
         Some(&line.words)
     }
 
@@ -92,6 +93,12 @@ impl Place {
             |line: &Line| !line.framed && matches!(line.mark, Mark::Says | Mark::Result | Mark::Error);
         let is_footer = written.by_ref().take(below).all(|line| !is_message(line));
         (is_footer && written.next().is_none()).then_some(at)
+    }
+
+    /// The line and those below it up to a blank one, at most this many, as one text.
+    pub fn paragraph(&self, at: usize, count: usize) -> String {
+        let lines = self.lines[at..].iter().take(count).map(|line| line.shown.as_str());
+        lines.take_while(|shown| !shown.is_empty()).collect::<Vec<_>>().join(" ")
     }
 
     /// The text of a line when it begins a message of the program, and no other message follows.

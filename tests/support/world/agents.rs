@@ -244,8 +244,16 @@ impl State {
 
 impl World {
     /// A new session with an agent in it, unless there is one of this name.
-    pub fn begin(&self, name: &str, by: By, environment: BTreeMap<String, String>) -> Option<FakeSession> {
+    pub fn begin(
+        &self,
+        name: &str,
+        by: By,
+        mut environment: BTreeMap<String, String>,
+    ) -> Option<FakeSession> {
         let now = self.time();
+        if let Some(home) = self.home(name) {
+            environment.entry("HOME".to_owned()).or_insert(home);
+        }
         let mut state = self.state();
         if state.sessions.contains_key(name) {
             return None;
@@ -334,6 +342,7 @@ impl World {
 
     /// What an agent does when it gets typed text.
     pub(super) fn was_told(&self, name: &str, text: &str) {
+        self.asks_its_program(name);
         let mut state = self.state();
         if text.starts_with("HEALTH_CHECK") {
             let wakes = state.nature.wakes_on_nudge;

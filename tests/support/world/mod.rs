@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 #![allow(clippy::disallowed_methods, reason = "the world keeps its own tasks")]
 
+mod accounts;
 mod agents;
 mod bd_v1;
 mod bead_store;
@@ -52,6 +53,8 @@ use tokio::{
     time::Instant,
 };
 
+#[allow(unused_imports, reason = "not every test has accounts")]
+pub use accounts::{Accounts, LOGGED_OUT};
 #[allow(unused_imports, reason = "not every test has agents that ask something")]
 pub use agents::Asks;
 pub use agents::{By, Condition, FakeSession};
@@ -156,6 +159,8 @@ pub struct State {
     pub weather: Weather,
     /// How agents behave.
     pub nature: agents::Nature,
+    /// The accounts they use.
+    pub accounts: accounts::Accounts,
     /// Running sessions by name.
     pub sessions: BTreeMap<String, FakeSession>,
     /// Agents out of the supervisor's sight, by session, with the server they run in while its pane exists.
@@ -260,6 +265,7 @@ impl World {
             gas_town_1: GasTown1::default(),
             weather: Weather::default(),
             nature: agents::Nature::default(),
+            accounts: accounts::Accounts::default(),
             sessions: BTreeMap::new(),
             hidden: BTreeMap::new(),
             socket_deleted: false,

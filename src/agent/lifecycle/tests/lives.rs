@@ -27,6 +27,8 @@ fn event(name: &str, second: i64) -> Event {
         "no program" => Event::StartEnded(StartEnd::Impossible("no claude".into())),
         "stopped" => Event::StopEnded(StopEnd::Ended),
         "cleared" => Event::Cleared,
+        "released" => Event::Released,
+        "refused" => Event::StartEnded(StartEnd::Refused(spent())),
         "restart, please" => asked(Action::Restart),
         "stop, please" => asked(Action::Stop),
         what => match what.strip_prefix('?') {
@@ -62,6 +64,67 @@ fn of_an_agent_that_is_killed_once() {
             "505 started starting → alive",
         ]
     );
+}
+
+#[test]
+fn of_one_whose_account_is_used_up() {
+    let events = [
+        (100, "alive"),
+        (500, "alive+spent"),
+        (600, "gone+spent+limited"),
+        (601, "?gone+spent+limited"),
+        (700, "?gone+spent"),
+        (800, "gone"),
+        (900, "released"),
+        (901, "?gone"),
+        (905, "up"),
+    ];
+    assert_eq!(
+        life(&events),
+        [
+            "100 adopted unknown → alive",
+            "600 session_gone alive → confirming",
+            "601 usage_limit confirming → limited",
+            "901 starting waiting → starting",
+            "905 started starting → alive",
+        ],
+        "no crash, and no start before its turn"
+    );
+    let refused = life(&[(100, "gone"), (101, "refused"), (102, "?gone+spent")]);
+    assert_eq!(refused, ["100 starting unknown → starting", "101 usage_limit starting → limited"]);
+    let unseen = life(&[(100, "gone+spent")]);
+    assert_eq!(unseen, ["100 usage_limit unknown → limited"]);
+    let with_server = life(&[(100, "alive"), (500, "gone+spent+server"), (501, "?gone+spent+server")]);
+    assert_eq!(with_server.last().unwrap(), "501 usage_limit confirming → limited", "whatever ended it");
+}
+
+#[test]
+fn a_used_up_account_is_the_last_obstacle() {
+    for (name, state, what, outcome) in [
+        ("stopped by hand", "confirming, due, stopped", "gone+spent", "held"),
+        ("without work", "confirming, due", "gone+spent+idle", "absent"),
+        ("being removed", "confirming, due", "gone+spent+treeless", "confirming"),
+        ("alive after all", "confirming, due", "alive+spent", "alive"),
+        ("waits", "confirming, due", "gone+spent", "limited"),
+        ("its backoff is over", "waiting, due", "gone+spent", "limited"),
+        ("its hold is over", "held, due", "gone+spent", "limited"),
+        ("its crash loop is over", "crash loop, due", "gone+spent", "limited"),
+        ("held on request", "held on request", "gone+spent", "held"),
+    ] {
+        let mut it = given(state);
+        let step = probe_again(&mut it, what, 100);
+        let reached = match it.state() {
+            State::Waiting { why: WaitsFor::Account(_), .. } => "limited",
+            State::Held { .. } | State::HeldOnRequest { .. } => "held",
+            State::Absent { .. } => "absent",
+            State::Alive { .. } => "alive",
+            State::Confirming { .. } => "confirming",
+            other => panic!("{name}: {other:?}"),
+        };
+        assert_eq!(reached, outcome, "{name}");
+        assert!(!died(&step), "{name}");
+        assert_eq!(it.history().restart_count, 0, "{name}: nothing is counted");
+    }
 }
 
 #[test]

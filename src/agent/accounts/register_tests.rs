@@ -1,0 +1,196 @@
+//! What holds an account, whom that concerns, and until when.
+
+use super::*;
+use crate::agent::activity::Activity;
+
+fn at(seconds: i64) -> Now {
+    let wall = "2026-02-02T08:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_secs(seconds);
+    Now { mono: Duration::from_secs(seconds.unsigned_abs()), wall }
+}
+
+fn account(directory: &str) -> Account {
+    Account { program: "claude".to_owned(), directory: directory.into(), key: None }
+}
+
+fn agent(name: &str) -> Identity {
+    name.parse().unwrap()
+}
+
+fn session(id: &str) -> SessionKey {
+    SessionKey { id: id.to_owned(), created: at(0).wall }
+}
+
+fn register() -> Accounts {
+    let accounts = Accounts::new("/nowhere".as_ref());
+    for (name, directory) in [("r/witness", "/one"), ("r/refinery", "/one"), ("deacon", "/two")] {
+        accounts.uses(&agent(name), &session("$1"), Some(account(directory)));
+    }
+    accounts
+}
+
+fn reading(source: Source, since: i64) -> Reading {
+    Reading { activity: Activity::Limited(String::new()), source, since: at(since).wall }
+}
+
+fn limited(accounts: &Accounts, name: &str, said: (&str, Source), until: Option<i64>, now: i64) -> bool {
+    let reset = until.map(|until| Reset { at: at(until).wall, exact: true });
+    let read = reading(said.1, now);
+    accounts.limited(&agent(name), (said.0, &read), reset, Duration::from_secs(900), at(now))
+}
+
+fn denied(accounts: &Accounts, name: &str, now: i64) -> Option<String> {
+    accounts.denial_of(&agent(name), at(now), &TimeZone::UTC).map(|denial| denial.to_string())
+}
+
+fn until(accounts: &Accounts, now: i64) -> Option<i64> {
+    let (holds, _) = accounts.view(at(now));
+    let until = holds.iter().find(|hold| hold.lasts())?.until?;
+    Some(until.duration_since(at(0).wall).as_secs())
+}
+
+const SCREEN: Source = Source::Screen;
+
+#[test]
+fn a_limit_holds_all_agents_of_its_account_and_no_others() {
+    let accounts = register();
+    assert!(limited(&accounts, "r/witness", ("resets 9am", SCREEN), Some(3600), 10));
+    assert!(!limited(&accounts, "r/witness", ("resets 9am", SCREEN), Some(3600), 11), "known");
+    let text = Some("limited until 09:00: resets 9am".to_owned());
+    assert_eq!(
+        (denied(&accounts, "r/witness", 20), denied(&accounts, "r/refinery", 20)),
+        (text.clone(), text)
+    );
+    assert_eq!(denied(&accounts, "deacon", 20), None);
+    assert_eq!(denied(&accounts, "r/polecats/new", 20), None, "nobody knows its account");
+    assert!(!limited(&accounts, "r/polecats/new", ("resets 9am", SCREEN), Some(3600), 10));
+    let text = denied(&accounts, "r/witness", -40_000).unwrap();
+    assert!(text.starts_with("limited until Feb 2 09:00"), "{text}: another day");
+}
+
+#[test]
+fn which_time_counts() {
+    for (name, reports, expected) in [
+        ("what was said", vec![("r/witness", Some(3600))], 3600),
+        ("no time", vec![("r/witness", None)], 910),
+        ("a guess after a time", vec![("r/witness", Some(3600)), ("r/refinery", None)], 3600),
+        ("a time after a guess", vec![("r/witness", None), ("r/refinery", Some(3600))], 3600),
+        ("a guess after a guess", vec![("r/witness", None), ("r/refinery", None)], 910),
+        ("the later", vec![("r/witness", Some(3600)), ("r/refinery", Some(7200))], 7200),
+        ("an earlier", vec![("r/witness", Some(7200)), ("r/refinery", Some(3600))], 7200),
+    ] {
+        let accounts = register();
+        for (at, (agent, until)) in (10..).zip(reports) {
+            limited(&accounts, agent, (&format!("{until:?}"), SCREEN), until, at);
+        }
+        assert_eq!(until(&accounts, 20), Some(expected), "{name}");
+    }
+}
+
+#[test]
+fn a_limit_that_is_over_when_it_is_read_holds_nobody() {
+    let accounts = register();
+    assert!(limited(&accounts, "r/witness", ("resets 8am", SCREEN), Some(0), 10));
+    assert_eq!((until(&accounts, 20), denied(&accounts, "r/witness", 20)), (None, None));
+    let (_, waiting) = accounts.view(at(20));
+    assert_eq!(waiting.len(), 1, "but it has to be told to continue");
+}
+
+#[test]
+fn a_sentence_that_stays_after_a_wake_is_the_old_one_for_a_while() {
+    let accounts = register();
+    limited(&accounts, "r/witness", ("resets 8am", SCREEN), Some(0), 10);
+    accounts.told_to_continue(&agent("r/witness"), at(20));
+    assert!(!limited(&accounts, "r/witness", ("resets 8am", SCREEN), Some(0), 40), "it settles");
+    let old = reading(Source::Transcript, 19);
+    let reset = Some(Reset { at: at(7200).wall, exact: true });
+    let says =
+        |said| accounts.limited(&agent("r/witness"), (said, &old), reset, Duration::from_secs(900), at(40));
+    assert!(!says("resets 10am"), "an old record");
+    assert!(limited(&accounts, "r/witness", ("resets 9am", SCREEN), Some(3600), 41), "another sentence");
+    let accounts = register();
+    limited(&accounts, "r/witness", ("resets 8am", SCREEN), Some(0), 10);
+    for wake in 0..3 {
+        let woken = 20 + wake * 100;
+        accounts.told_to_continue(&agent("r/witness"), at(woken));
+        let again = limited(&accounts, "r/witness", ("resets 8am", SCREEN), Some(0), woken + 60);
+        assert_eq!(again, wake < 2, "wake {wake}");
+        let lasts = again.then_some(woken + 120);
+        assert_eq!(until(&accounts, woken + 61), lasts.or(Some(240)), "wake {wake}");
+    }
+}
+
+#[test]
+fn who_ended_waits_for_its_turn() {
+    let accounts = register();
+    limited(&accounts, "r/witness", ("resets 9am", SCREEN), Some(3600), 10);
+    assert!(accounts.wants_to_start(&agent("r/refinery")));
+    assert!(!accounts.wants_to_start(&agent("r/refinery")), "known");
+    accounts.is_over(&(account("/one"), Cause::UsageLimit), at(3700).wall);
+    assert_eq!(denied(&accounts, "r/witness", 3700), None);
+    assert!(denied(&accounts, "r/refinery", 3700).is_some_and(|why| why.contains("one after the other")));
+    accounts.release(&agent("r/refinery"));
+    assert_eq!(denied(&accounts, "r/refinery", 3700), None);
+}
+
+#[test]
+fn the_agent_that_tries_may_start() {
+    let accounts = register();
+    limited(&accounts, "r/witness", ("a guess", SCREEN), None, 10);
+    accounts.wants_to_start(&agent("r/refinery"));
+    accounts.probe(&(account("/one"), Cause::UsageLimit), Some(&agent("r/refinery")), at(920));
+    assert_eq!(denied(&accounts, "r/refinery", 921), None);
+    assert!(denied(&accounts, "r/witness", 921).is_some());
+}
+
+#[test]
+fn who_works_waits_for_nothing() {
+    for (name, parked, says, works) in [
+        ("its screen shows something else", SCREEN, SCREEN, true),
+        ("its transcript says so", SCREEN, Source::Transcript, true),
+        ("a screen is less than a transcript", Source::Transcript, SCREEN, false),
+    ] {
+        let accounts = register();
+        limited(&accounts, "r/witness", ("resets 9am", parked), Some(3600), 10);
+        assert_eq!(accounts.works(&agent("r/witness"), says), works, "{name}");
+        assert_eq!(accounts.view(at(20)).1.is_empty(), works, "{name}");
+        assert!(denied(&accounts, "r/witness", 20).is_some(), "{name}: its account is held all the same");
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_takes_the_end_with_it() {
+    let accounts = register();
+    limited(&accounts, "r/witness", ("resets 9am", SCREEN), Some(3600), 10);
+    accounts.view(at(100));
+    assert_eq!(until(&accounts, -86_400), Some(-86_400 + 3500));
+    assert_eq!(until(&accounts, -86_300), Some(-86_400 + 3500));
+}
+
+#[test]
+fn a_new_incarnation_and_a_person_end_what_was() {
+    let accounts = register();
+    limited(&accounts, "r/witness", ("resets 9am", SCREEN), Some(3600), 10);
+    accounts.uses(&agent("r/witness"), &session("$2"), Some(account("/one")));
+    assert_eq!(accounts.view(at(20)).1, []);
+    accounts.clear(Some(&agent("deacon")), at(20).wall);
+    assert!(denied(&accounts, "r/witness", 20).is_some(), "another account");
+    accounts.clear(Some(&agent("r/refinery")), at(20).wall);
+    assert_eq!(denied(&accounts, "r/witness", 20), None);
+    accounts.uses(&agent("r/witness"), &session("$2"), None);
+    assert_eq!(accounts.of(&agent("r/witness")), None);
+}
+
+#[test]
+fn what_is_stored_is_read_again() {
+    let accounts = register();
+    limited(&accounts, "r/witness", ("resets 9am", SCREEN), Some(3600), 10);
+    accounts.wants_to_start(&agent("r/refinery"));
+    let key = (account("/one"), Cause::UsageLimit);
+    accounts.told(&key);
+    let stored = serde_json::to_string(&*accounts.book.value()).unwrap();
+    let read: Book = serde_json::from_str(&stored).unwrap();
+    let next = Accounts::new("/nowhere".as_ref());
+    *next.book.value() = read;
+    assert_eq!(next.view(at(20)), accounts.view(at(20)));
+    assert!(next.view(at(20)).0[0].told, "and not told again");
+}

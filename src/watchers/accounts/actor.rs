@@ -1,0 +1,362 @@
+//! The actor that looks after the accounts: releases and wakes the agents that wait, watches for logins, and reports.
+//!
+//! It asks the [`rules`](super::rules) what is next, does that, and asks again. All that must outlive it is in the register, so its
+//! successor goes on where it stopped. It must not end an agent.
+
+use std::{sync::Arc, time::Duration};
+
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+
+use super::{
+    rules::{self, Next, PROBE_SETTLES, PUT_OFF, Pace},
+    telling,
+};
+use crate::{
+    agent::{
+        accounts::{
+            self,
+            register::{ACTOR, HeldAccount, Hold, Key, Parked, Waiting},
+        },
+        confirmation::Permission,
+        history::Entry,
+        nudge::{self, NotDelivered, Why},
+        permission,
+    },
+    clock::Now,
+    deps::Deps,
+    ledger::notify,
+    ports::outbox,
+    supervision::{
+        child::{Answer, ChildSpec, Contact},
+        messages::Broadcast,
+        work::{ReplyTo, Timer, Work},
+    },
+    town::{events::Event, identity::Identity},
+};
+
+/// How often the files with logins are compared while one is lost.
+const LOGIN_LOOK: Duration = Duration::from_secs(15);
+
+/// After these times the screen of an agent that was woken is read: one that meets the limit again ends the waking.
+const AFTER_A_WAKE: [Duration; 3] =
+    [Duration::from_millis(1900), Duration::from_secs(5), Duration::from_secs(15)];
+
+/// An agent that tries an account and does not run after this long says nothing about it.
+const PROBE_LIMIT: Duration = Duration::from_mins(3);
+
+/// What this actor receives.
+#[derive(Debug)]
+pub enum AccountsMsg {
+    /// The register changed, or the settings.
+    Changed,
+    /// From its timer; one of an earlier generation does nothing.
+    Due(u64),
+    /// From its timer: compare the files with logins.
+    LoginLookDue,
+    /// From that task, also when it failed.
+    LoginsRead,
+    /// From the task that woke an agent, and for which hold it tries the account.
+    Woken(Identity, Option<Key>, Outcome),
+    /// From its timer: read the screen of this agent, which was just woken.
+    LookDue(Identity),
+    /// From that task.
+    LookedAt,
+    /// From the task that read the screen of the agent that tries an account.
+    Looked(Key, Identity),
+    /// From a command: what holds the account of this agent, or any, is over.
+    Clear(Option<Identity>),
+    /// A request for its status.
+    Status(RpcReplyPort<Vec<HeldAccount>>),
+}
+
+/// What came of waking a living agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was told to continue.
+    Told,
+    /// Not now: it waits at a question, its rig is parked, or that could not be found out.
+    NotNow,
+    /// It does not live there any more.
+    Gone,
+}
+
+/// The actor that looks after the accounts.
+#[derive(Debug)]
+pub struct AccountsWatch;
+
+/// This actor as a child.
+pub fn child(deps: &Arc<Deps>) -> ChildSpec {
+    let deps = deps.clone();
+    ChildSpec::new(ACTOR, || AccountsWatch, move || deps.clone(), contact())
+}
+
+/// The broadcasts and questions it accepts.
+pub fn contact() -> Contact<AccountsMsg> {
+    Contact::taking(|broadcast| match broadcast {
+        Broadcast::AccountsChanged | Broadcast::TownChanged => Some(AccountsMsg::Changed),
+        Broadcast::ClearBackoff(whose) => Some(AccountsMsg::Clear(whose)),
+        _ => None,
+    })
+    .answering(AccountsMsg::Status, |held| Answer::figures("accounts", held))
+}
+
+/// The state of the [`AccountsWatch`].
+pub struct AccountsState {
+    deps: Arc<Deps>,
+    work: Work<AccountsMsg>,
+    timer: Timer,
+    pace: Pace,
+    /// Whether the files with logins are to be compared.
+    looking: bool,
+}
+
+impl Actor for AccountsWatch {
+    type Msg = AccountsMsg;
+    type State = AccountsState;
+    type Arguments = Arc<Deps>;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<AccountsMsg>,
+        deps: Arc<Deps>,
+    ) -> Result<AccountsState, ActorProcessingErr> {
+        let post: ReplyTo<AccountsMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        // First, what a predecessor left. It may have woken an agent just now.
+        post(AccountsMsg::Changed);
+        let pace = Pace { last: deps.now().mono, ..Pace::default() };
+        Ok(AccountsState { deps, work: Work::new(post), timer: Timer::default(), pace, looking: false })
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<AccountsMsg>,
+        message: AccountsMsg,
+        state: &mut AccountsState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            AccountsMsg::Changed => state.proceed(),
+            AccountsMsg::Due(generation) if state.timer.is_latest(generation) => state.proceed(),
+            AccountsMsg::Due(_) => {}
+            AccountsMsg::LoginLookDue => state.read_logins(),
+            AccountsMsg::LoginsRead => {
+                state.looking = false;
+                state.proceed();
+            }
+            AccountsMsg::Woken(agent, key, outcome) => state.woken(&agent, key, outcome),
+            AccountsMsg::LookDue(agent) => {
+                let deps = state.deps.clone();
+                let task = async move {
+                    look(&deps, &agent).await;
+                    AccountsMsg::LookedAt
+                };
+                state.work.spawn(task, AccountsMsg::LookedAt);
+            }
+            // What it showed came as a change of the register.
+            AccountsMsg::LookedAt => {}
+            AccountsMsg::Looked(key, agent) => state.judged(&key, &agent),
+            AccountsMsg::Clear(whose) => {
+                state.deps.accounts.clear(whose.as_ref(), state.deps.now().wall);
+                state.proceed();
+            }
+            AccountsMsg::Status(reply) => drop(reply.send(state.deps.accounts.snapshot())),
+        }
+        Ok(())
+    }
+}
+
+impl AccountsState {
+    /// Does everything that is due, and sets the timer for the next.
+    fn proceed(&mut self) {
+        self.timer.cancel();
+        loop {
+            let (now, settings) = (self.deps.now(), self.deps.settings());
+            let view = self.deps.accounts.view(now);
+            self.look_for_logins(&view.0);
+            match rules::next(&view, &self.pace, now, &settings.usage_limit, &self.deps.clock.zone()) {
+                Next::Tell(hold) => self.tell(&hold, now),
+                Next::Over(key) => self.deps.accounts.is_over(&key, now.wall),
+                Next::Probe(key, waiting) => {
+                    tracing::info!(
+                        reason = "account_tried",
+                        "{} tries whether {} can be used again",
+                        waiting.agent,
+                        key.0
+                    );
+                    self.deps.accounts.probe(&key, Some(&waiting.agent), now);
+                    self.wake(waiting, Some(key), now);
+                }
+                Next::Wake(waiting) => self.wake(waiting, None, now),
+                Next::Judge(key, agent) => return self.judge(key, agent),
+                Next::End(hold) => self.end(&hold, now),
+                Next::Look(after) => {
+                    if let Some(after) = after {
+                        self.timer.set(&mut self.work, after, AccountsMsg::Due);
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, hold: &Hold, now: Now) {
+        let text = telling::text(hold, now, &self.deps.clock.zone());
+        self.deps.problems.report(telling::problem(hold), text.clone());
+        tracing::warn!(reason = hold.cause.code(), "{text}");
+        self.deps.accounts.told(&hold.key());
+        let agents = self.deps.accounts.snapshot();
+        let agents =
+            agents.iter().find(|it| it.account == hold.account.to_string()).map_or(0, |it| it.agents);
+        self.send(telling::held(hold, agents, now.wall));
+    }
+
+    fn end(&mut self, hold: &Hold, now: Now) {
+        self.deps.problems.clear(&telling::problem(hold));
+        self.deps.accounts.end(&hold.key());
+        if hold.told {
+            tracing::info!(reason = "account_usable", "{} can be used again", hold.account);
+            self.send(telling::over(hold, now.wall));
+        }
+    }
+
+    /// That it is reported is on disk before it is.
+    fn send(&mut self, event: Event) {
+        let deps = self.deps.clone();
+        self.work.run(async move {
+            deps.accounts.save(&deps).await;
+            outbox::append(&deps, &event).await;
+            notify::send(&deps, &event).await;
+        });
+    }
+
+    /// Wakes an agent: releases one that ended, so that its actor starts it; tells a living one to continue.
+    fn wake(&mut self, waiting: Waiting, key: Option<Key>, now: Now) {
+        let agent = waiting.agent;
+        self.pace.last = now.mono;
+        let pause = if key.is_some() { PROBE_SETTLES } else { PUT_OFF };
+        self.pace.put_off.insert(agent.clone(), now.mono + pause);
+        for after in AFTER_A_WAKE {
+            self.work.after(after, AccountsMsg::LookDue(agent.clone()));
+        }
+        if waiting.parked == Parked::Ended {
+            self.deps.accounts.release(&agent);
+            self.deps.directory.send(&agent, Broadcast::Released);
+            return;
+        }
+        let (deps, told) = (self.deps.clone(), agent.clone());
+        let lost = AccountsMsg::Woken(agent.clone(), key.clone(), Outcome::NotNow);
+        self.work.spawn(async move { AccountsMsg::Woken(agent, key, tell(&deps, &told).await) }, lost);
+    }
+
+    fn woken(&mut self, agent: &Identity, key: Option<Key>, outcome: Outcome) {
+        let now = self.deps.now();
+        match outcome {
+            Outcome::Gone => self.deps.accounts.lives_no_more(agent),
+            Outcome::Told | Outcome::NotNow => {}
+        }
+        if let Some(key) = key.filter(|_| outcome != Outcome::Told) {
+            self.deps.accounts.probe(&key, None, now);
+        }
+        self.proceed();
+    }
+
+    /// Reads the screen of the agent that tries an account; what that says is in the register afterwards.
+    fn judge(&mut self, key: Key, agent: Identity) {
+        let deps = self.deps.clone();
+        let lost = AccountsMsg::Looked(key.clone(), agent.clone());
+        self.work.spawn(
+            async move {
+                look(&deps, &agent).await;
+                AccountsMsg::Looked(key, agent)
+            },
+            lost,
+        );
+    }
+
+    fn judged(&mut self, key: &Key, agent: &Identity) {
+        let now = self.deps.now();
+        let (holds, _) = self.deps.accounts.view(now);
+        let hold = holds.into_iter().find(|hold| hold.key() == *key && hold.lasts());
+        // It met it again, or somebody cleared it.
+        if let Some((probe, since)) = hold.and_then(|hold| hold.probe)
+            && probe == *agent
+        {
+            if self.deps.records.lives(agent) {
+                self.deps.accounts.is_over(key, now.wall);
+            } else if now.since(since) >= PROBE_LIMIT {
+                self.deps.accounts.probe(key, None, now);
+            } else {
+                // It is still coming up.
+                self.pace.put_off.insert(agent.clone(), now.mono + PROBE_SETTLES);
+            }
+        }
+        self.proceed();
+    }
+
+    /// Has the files with logins compared while one is lost.
+    fn look_for_logins(&mut self, holds: &[Hold]) {
+        if !self.looking && !rules::wait_for_login(holds).is_empty() {
+            self.looking = true;
+            self.work.after(LOGIN_LOOK, AccountsMsg::LoginLookDue);
+        }
+    }
+
+    fn read_logins(&mut self) {
+        let deps = self.deps.clone();
+        self.work.spawn(
+            async move {
+                let (holds, _) = deps.accounts.view(deps.now());
+                for hold in rules::wait_for_login(&holds) {
+                    let now = accounts::credentials(&deps, &hold.account).await;
+                    // A file that is gone, or cannot be read, is no login.
+                    if now.is_some() && deps.accounts.credentials(&hold.key(), &now, deps.now().wall) {
+                        tracing::info!(reason = "login_changed", "the login of {} changed", hold.account);
+                    }
+                }
+                AccountsMsg::LoginsRead
+            },
+            AccountsMsg::LoginsRead,
+        );
+    }
+}
+
+/// Reads the screen of an agent, if it lives; what that says is in the register afterwards.
+async fn look(deps: &Deps, agent: &Identity) {
+    if let Some((spec, session)) = deps.records.living(agent) {
+        // What could not be read now is read with the next scan.
+        let _ = nudge::look(deps, &spec, &session).await;
+    }
+}
+
+/// Tells a living agent to continue, if nothing forbids to touch it. At the menu of its usage limit it chooses to wait, where the
+/// settings allow that.
+async fn tell(deps: &Deps, agent: &Identity) -> Outcome {
+    let Some((spec, session)) = deps.records.living(agent) else { return Outcome::Gone };
+    if permission::ask(deps, &spec).await != Permission::Allowed {
+        return Outcome::NotNow;
+    }
+    let Some(parked) = deps.accounts.told_to_continue(agent, deps.now()) else { return Outcome::Gone };
+    let text = deps.settings().usage_limit.continue_text.clone();
+    let mut told = nudge::nudge(deps, &spec, &session, &text).await;
+    if let Err(NotDelivered { why: Why::Question(_), begun: false }) = told
+        && nudge::answer(deps, &spec, &session).await == Ok(true)
+    {
+        told = nudge::nudge(deps, &spec, &session, &text).await;
+    }
+    let (outcome, done) = match told {
+        Ok(()) => (Outcome::Told, format!("told to {text:?}")),
+        // A part of it may have been typed: it must not be typed again.
+        Err(NotDelivered { why, begun: true }) => {
+            (Outcome::Told, format!("may have been told to {text:?}: {why}"))
+        }
+        Err(NotDelivered { why: Why::Gone(_) | Why::NoAgent(_), .. }) => return Outcome::Gone,
+        Err(NotDelivered { why, .. }) => {
+            tracing::debug!(agent = %agent, "not woken: {why}");
+            deps.accounts.waits_again(agent, parked);
+            return Outcome::NotNow;
+        }
+    };
+    tracing::info!(agent = %agent, reason = "woken", "its usage limit is over, {done}");
+    let entry = Entry::word(deps.now().wall, "woken", "its account can be used again", &done);
+    deps.records.happened(agent, entry);
+    outcome
+}
