@@ -79,10 +79,12 @@ fn children_follow_the_rigs() {
             world.pass(secs(1)).await;
             let town = probe(&root).await;
             let names: Vec<&str> = town.actors.iter().map(|actor| actor.name.as_str()).collect();
-            let mut expected: Vec<String> =
-                ["boot", "control", "convoy", "deacon", "deaths", "feed", "mail", "operator", "sessions"]
-                    .map(str::to_owned)
-                    .to_vec();
+            let mut expected: Vec<String> = [
+                "accounts", "boot", "control", "convoy", "deacon", "deaths", "feed", "mail", "operator",
+                "sessions",
+            ]
+            .map(str::to_owned)
+            .to_vec();
             expected.extend(rigs.iter().map(|rig| format!("rig {rig}")));
             let mut names: Vec<String> = names.into_iter().map(str::to_owned).collect();
             names.sort();

@@ -68,6 +68,7 @@ fn status_of_a_town_that_is_well() {
             "deacon",
             "boot",
             "deaths",
+            "accounts",
             "mail",
             "feed",
             "convoy",
@@ -84,7 +85,7 @@ fn status_of_a_town_that_is_well() {
         "every actor runs"
     );
     assert_eq!((&status["settings"]["refused"], &status["settings"]["shared"]), (&Value::Null, &Value::Null));
-    for name in ["deaths", "feed", "convoys", "actors", "settings"] {
+    for name in ["accounts", "deaths", "feed", "convoys", "actors", "settings"] {
         status.as_object_mut().unwrap().remove(name);
     }
     let off = |what: &str| format!("the {what} patrol is switched off in mayor/daemon.json");
