@@ -53,6 +53,7 @@ pub async fn saw(deps: &Deps, agent: &AgentSpec, reading: &Reading) {
         Activity::Idle | Activity::WaitingAtQuestion(_) | Activity::Hung(_) => false,
     };
     if is_news {
+        tracing::debug!(agent = %identity, "its {} says that it is {}", reading.source, reading.activity.code());
         changed(deps);
     }
 }

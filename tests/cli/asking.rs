@@ -69,6 +69,7 @@ fn status_of_a_town_that_is_well() {
             "deacon",
             "boot",
             "deaths",
+            "accounts",
             "mail",
             "feed",
             "convoy",
@@ -86,7 +87,7 @@ fn status_of_a_town_that_is_well() {
         "every actor runs"
     );
     assert_eq!((&status["settings"]["refused"], &status["settings"]["shared"]), (&Value::Null, &Value::Null));
-    for name in ["deaths", "feed", "convoys", "actors", "settings", "tmux_socket"] {
+    for name in ["accounts", "deaths", "feed", "convoys", "actors", "settings", "tmux_socket"] {
         status.as_object_mut().unwrap().remove(name);
     }
     // What an agent is doing depends on when its screen was read.

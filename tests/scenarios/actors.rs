@@ -192,6 +192,7 @@ fn a_dead_agent_is_back_soon_whichever_actor_is_suspended() {
     for name in [
         "sessions",
         "operator",
+        "accounts",
         "activity",
         "deaths",
         "deacon",

@@ -138,6 +138,7 @@ const ACTORS: [&str; 14] = [
     "a-b/refinery",
     "root",
     "operator",
+    "accounts",
     "deaths",
     "alpha/polecats",
     "beta/polecats",

@@ -21,7 +21,8 @@ use super::{
 };
 use crate::{
     agent::{
-        activity::{Activity, Said, noting},
+        accounts,
+        activity::{Activity, Reading, Said, Source, noting},
         record::screens::Living,
     },
     clock::Now,
@@ -267,12 +268,18 @@ impl ActivityState {
     }
 
     /// Notes what the transcript of an agent says.
-    fn heard(&self, identity: &Identity, said: Result<Option<Said>, String>) {
+    fn heard(&mut self, identity: &Identity, said: Result<Option<Said>, String>) {
         let Some(Known { living, .. }) = self.agents.get(identity) else { return };
         let (said, doubt) = match said {
             Ok(said) => (said, None),
             Err(why) => (None, Some(why)),
         };
+        if let Some(Said { activity, since, .. }) = &said {
+            let reading = Reading { activity: activity.clone(), source: Source::Transcript, since: *since };
+            let (deps, agent) = (self.deps.clone(), living.agent.clone());
+            // Its account, and so others, may be concerned.
+            self.work.run(async move { accounts::saw(&deps, &agent, &reading).await });
+        }
         noting::hear(&self.deps, &living.agent, living.pane.session_id(), |evidence| {
             (evidence.transcript, evidence.doubt) = (said, doubt);
         });
