@@ -129,7 +129,7 @@ fn request(world: &World, rig: &str, patrol: &str, jitter: u32, number: u64) {
 }
 
 /// The actors that crash.
-const ACTORS: [&str; 14] = [
+const ACTORS: [&str; 15] = [
     "sessions",
     "deacon",
     "boot",

@@ -178,7 +178,9 @@ const UNNUMBERED: &str = "Claude Code running in Bypass Permissions mode
 
 #[test]
 fn what_the_programs_ask() {
-    use Dialog::{ApiKey, BypassPermissions, Login, McpServers, Theme, ToolPermission, TrustFolder, Update};
+    use Dialog::{
+        ApiKey, BypassPermissions, Login, McpServers, Theme, ToolPermission, TrustFolder, Update, UsageLimit,
+    };
     type Case<'a> = (&'a str, &'a str, &'a str, Option<Dialog>, Option<(usize, usize)>);
     let cases: [Case<'_>; 17] = [
         (

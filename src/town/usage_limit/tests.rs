@@ -6,13 +6,6 @@ fn screen(text: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-impl UsageLimits {
-    /// The line that is found.
-    fn matches(&self, screen: &[String]) -> Option<String> {
-        self.sentence(screen).map(|sentence| sentence.line)
-    }
-}
-
 fn built_in(text: &str) -> Option<String> {
     UsageLimits::default().matches(&screen(text))
 }
