@@ -11,7 +11,10 @@ use regex::RegexSet;
 use super::{Activity, login};
 use crate::{
     agent::questions::Question,
-    town::usage_limit::{Place, UsageLimits, compile},
+    town::{
+        dialogs::Dialog,
+        usage_limit::{Place, UsageLimits, compile},
+    },
 };
 
 /// The status line of a program that works is within this many of the last lines that are not blank.
@@ -40,7 +43,9 @@ pub fn judge(screen: &[String], question: Option<&Question>, limits: &UsageLimit
     if let Some(question) = question {
         // A limit may come with a menu of what to do about it.
         return Some(match limits.matches(screen) {
-            Some(sentence) if question.known.is_none() => Activity::Limited(sentence),
+            Some(sentence) if question.known.is_none_or(|kind| kind == Dialog::UsageLimit) => {
+                Activity::Limited(sentence)
+            }
             _ if is_login(question) => Activity::LoggedOut(question.title.clone()),
             _ => Activity::WaitingAtQuestion(question.title.clone()),
         });

@@ -89,10 +89,10 @@ fn every_documented_key_takes_effect_on_its_own() {
 
 #[test]
 fn which_questions_are_answered() {
-    use Dialog::{BypassPermissions, Theme, TrustFolder, Update};
+    use Dialog::{BypassPermissions, Theme, TrustFolder, Update, UsageLimit};
     for (name, text, asks_for_it, answered) in [
-        ("by default", "{}", true, &[BypassPermissions][..]),
-        ("by default, where the command does not ask for the mode", "{}", false, &[]),
+        ("by default", "{}", true, &[BypassPermissions, UsageLimit][..]),
+        ("by default, where the command does not ask for the mode", "{}", false, &[UsageLimit]),
         ("a list", r#"{"dialogs":{"answer":["theme","update"]}}"#, true, &[Update, Theme]),
         (
             "a list counts whatever the command asks for",
@@ -105,10 +105,15 @@ fn which_questions_are_answered() {
             "older: added",
             r#"{"questions":{"trust_folder":true,"update":true}}"#,
             true,
-            &[BypassPermissions, TrustFolder, Update],
+            &[BypassPermissions, TrustFolder, Update, UsageLimit],
         ),
-        ("older: taken away", r#"{"questions":{"bypass_permissions":false}}"#, true, &[]),
-        ("older: given", r#"{"questions":{"bypass_permissions":true}}"#, false, &[BypassPermissions]),
+        ("older: taken away", r#"{"questions":{"bypass_permissions":false}}"#, true, &[UsageLimit]),
+        (
+            "older: given",
+            r#"{"questions":{"bypass_permissions":true}}"#,
+            false,
+            &[BypassPermissions, UsageLimit],
+        ),
         (
             "both, and the same",
             r#"{"questions":{"update":true,"trust_folder":false},"dialogs":{"answer":["update"]}}"#,

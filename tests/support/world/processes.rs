@@ -156,7 +156,6 @@ impl Processes for World {
                 let session = state.sessions.values().find(|it| it.pid == pid && it.live());
                 Ok(session.map(|session| {
                     let mut environment = session.environment.clone();
-                    environment.insert("HOME".to_owned(), super::transcripts::HOME.to_owned());
                     environment.retain(|name, _| variables.contains(&name.as_str()));
                     let directory = Some(session.directory.clone());
                     Look { environment: Some(environment), directory, is_stopped: false, cpu: Duration::ZERO }
