@@ -70,7 +70,9 @@ pub async fn still_asks(deps: &Deps, agent: &AgentSpec, title: &str) -> bool {
 
 /// Reads what is left of an agent that has ended. It says nothing about its account any more, however long it is left there.
 pub async fn read_left(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget) -> Result<(), SessionsError> {
-    let lines = deps.sessions.capture(pane, SCREEN_LINES).await?;
+    let mut lines = deps.sessions.capture(pane, LEFT_LINES).await?;
+    // A program that ended soon wrote at the top, and tmux writes at the bottom that the pane is dead.
+    lines.dedup_by(|next, line| next.trim().is_empty() && line.trim().is_empty());
     saw(deps, agent, pane, lines);
     Ok(())
 }
@@ -104,6 +106,9 @@ pub fn limit(deps: &Deps, lines: &[String]) -> Option<String> {
     let sentence = deps.settings().usage_limit.patterns.sentence(lines)?;
     Some(sentence.telling(|text| reset::of(text, now, &zone).is_some()))
 }
+
+/// How many lines are read of what is left of an agent: all of a tall terminal.
+const LEFT_LINES: u16 = 400;
 
 /// The most screens that are requested at once.
 const AT_ONCE: usize = 20;

@@ -10,6 +10,9 @@ use serde_json::{Map, Value};
 /// The kind of the event that an agent was restarted.
 pub const AGENT_RESTARTED: &str = "agent_restarted";
 
+/// The kinds of events about accounts.
+const OF_ACCOUNTS: [&str; 4] = ["usage_limit_reached", "usage_limit_over", "login_lost", "login_restored"];
+
 /// One event.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Event {
@@ -38,9 +41,9 @@ impl Event {
         Event { ts, source: "gt", kind: kind.into(), actor: "daemon".to_owned(), payload, visibility: "feed" }
     }
 
-    /// Whether nobody has to know of it: an agent that was restarted runs.
+    /// Whether no agent has to know of it: one that was restarted runs, and what holds an account is for people.
     pub fn is_routine(&self) -> bool {
-        self.kind == AGENT_RESTARTED
+        self.kind == AGENT_RESTARTED || OF_ACCOUNTS.contains(&self.kind.as_str())
     }
 
     /// The line, without its newline.

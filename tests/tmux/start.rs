@@ -82,7 +82,8 @@ fn a_witness_step_by_step() {
 fn a_question_that_comes_late_is_answered_by_the_cursor() {
     let town = Town::new(&["alpha"]);
     town.patrols(&["witness"]);
-    town.settings(json!({"start": {"dialog_wait": "10s", "settle": "2s"}}));
+    let dialogs = json!({"answer": ["update"]});
+    town.settings(json!({"start": {"dialog_wait": "10s", "settle": "2s"}, "dialogs": dialogs}));
     let mut command = town.command();
     command.env("STANDIN_DIALOG", "update").env("STANDIN_DIALOG_AFTER_MS", "600");
     let _supervisor = Supervisor::spawn(command, town.server.dir());

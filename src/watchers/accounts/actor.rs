@@ -200,8 +200,7 @@ impl AccountsState {
 
     fn tell(&mut self, hold: &Hold, now: Now) {
         let text = telling::text(hold, now, &self.deps.clock.zone());
-        self.deps.problems.report(telling::problem(hold), text.clone());
-        tracing::warn!(reason = hold.cause.code(), "{text}");
+        self.deps.problems.report(telling::problem(hold), text);
         self.deps.accounts.told(&hold.key());
         let agents = self.deps.accounts.snapshot();
         let agents =
