@@ -352,6 +352,7 @@ fn a_usage_limit() {
             &supervisor,
             WITNESS,
             &[
+                "its plan is used up: Claude usage limit reached. → nothing is ended",
                 GONE,
                 "ended at a usage limit (Claude usage limit reached.) → waiting: \
                  retried in 15m0s, next try then",
@@ -408,7 +409,7 @@ fn one_that_is_supervised_only_on_request() {
             "r/crew/max",
             &[
                 "fresh start requested (mail hq-m001) → starting: starting it",
-                "started in … (on request) → alive",
+                "started in … (on request); fresh conversation → alive",
                 GONE,
                 "not running → absent: it is started only on request",
             ],
