@@ -15,7 +15,7 @@ use crate::{
     supervision::messages::Broadcast,
     town::{
         login,
-        usage_limit::{SCREEN_LINES, reset},
+        usage_limit::{SCREEN_LINES, Sentence, reset},
     },
 };
 
@@ -52,8 +52,11 @@ fn saw(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget, lines: Vec<String>) {
 pub async fn read(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget) -> Result<Vec<String>, SessionsError> {
     let lines = deps.sessions.capture(pane, SCREEN_LINES).await?;
     saw(deps, agent, pane, lines.clone());
-    let reading =
-        Reading { activity: activity(deps, &lines), source: Source::Screen, since: deps.now().wall };
+    let reading = Reading {
+        activity: activity(&lines, limit_of_living(deps, &lines)),
+        source: Source::Screen,
+        since: deps.now().wall,
+    };
     accounts::saw(deps, agent, &reading).await;
     Ok(lines)
 }
@@ -79,7 +82,7 @@ pub async fn read_left(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget) -> Res
 
 /// Takes the last screen of an agent whose end is being judged.
 pub async fn at_its_end(deps: &Deps, agent: &AgentSpec, lines: &[String]) {
-    let activity = activity(deps, lines);
+    let activity = activity(lines, limit(deps, lines));
     if activity != Activity::Working {
         deps.accounts.said_its_last(&agent.identity);
         let reading = Reading { activity, source: Source::Screen, since: deps.now().wall };
@@ -87,9 +90,10 @@ pub async fn at_its_end(deps: &Deps, agent: &AgentSpec, lines: &[String]) {
     }
 }
 
-/// What a screen says about the account of its agent. One that says nothing says that the agent got on.
-fn activity(deps: &Deps, lines: &[String]) -> Activity {
-    if let Some(sentence) = limit(deps, lines) {
+/// What a screen on which this limit was found says about the account of its agent. One that says nothing says that the agent
+/// got on.
+fn activity(lines: &[String], limit: Option<String>) -> Activity {
+    if let Some(sentence) = limit {
         return Activity::Limited(sentence);
     }
     let asked =
@@ -100,10 +104,18 @@ fn activity(deps: &Deps, lines: &[String]) -> Activity {
     }
 }
 
-/// The sentence of a screen that shows a usage limit.
+/// The sentence of the last screen of an agent that ended, if it shows a usage limit.
 pub fn limit(deps: &Deps, lines: &[String]) -> Option<String> {
+    telling(deps, deps.settings().usage_limit.patterns.sentence(lines)?)
+}
+
+/// The same for the screen of a living agent.
+fn limit_of_living(deps: &Deps, lines: &[String]) -> Option<String> {
+    telling(deps, deps.settings().usage_limit.patterns.of_living(lines)?)
+}
+
+fn telling(deps: &Deps, sentence: Sentence) -> Option<String> {
     let (now, zone) = (deps.now().wall, deps.clock.zone());
-    let sentence = deps.settings().usage_limit.patterns.sentence(lines)?;
     Some(sentence.telling(|text| reset::of(text, now, &zone).is_some()))
 }
 

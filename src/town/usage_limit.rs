@@ -133,12 +133,22 @@ impl UsageLimits {
         self.given.as_ref().map(|given| given.patterns.as_slice())
     }
 
-    /// The line of a screen that shows a usage limit, for people.
+    /// The line of the last screen of an agent that ended, for people; see [`sentence`](Self::sentence).
+    #[cfg(test)]
     pub fn matches(&self, screen: &[String]) -> Option<String> {
         self.sentence(screen).map(|sentence| sentence.line)
     }
 
-    /// The sentence of a screen that shows a usage limit. `screen` has its last lines, oldest first.
+    /// The sentence of the screen of a living agent. It holds all agents of its account, and agents talk about limits: given
+    /// patterns, too, are matched only against the program's own last message.
+    pub fn of_living(&self, screen: &[String]) -> Option<Sentence> {
+        match &self.given {
+            Some(given) => in_the_last_message(screen, &given.set, None),
+            None => in_the_last_message(screen, &BUILT_IN_SET, Some(&STAMPED)),
+        }
+    }
+
+    /// The sentence of the last screen of an agent that ended. `screen` has its last lines, oldest first.
     ///
     /// A pattern is matched against each line without its frame, and against each with the next one appended, as
     /// messages are wrapped. Typographic apostrophes count as plain ones. The built-in patterns are matched only

@@ -42,7 +42,7 @@ pub fn judge(screen: &[String], question: Option<&Question>, limits: &UsageLimit
         |question: &Question| question.menu.as_ref().is_some_and(|menu| login::is_offered(&menu.options));
     if let Some(question) = question {
         // A limit may come with a menu of what to do about it.
-        return Some(match limits.matches(screen) {
+        return Some(match limits.of_living(screen).map(|sentence| sentence.line) {
             Some(sentence) if question.known.is_none_or(|kind| kind == Dialog::UsageLimit) => {
                 Activity::Limited(sentence)
             }
@@ -54,7 +54,7 @@ pub fn judge(screen: &[String], question: Option<&Question>, limits: &UsageLimit
     if works.into_iter().any(|line| WORKS.is_match(line)) {
         return Some(Activity::Working);
     }
-    let limited = || limits.matches(screen).map(Activity::Limited);
+    let limited = || limits.of_living(screen).map(|sentence| Activity::Limited(sentence.line));
     let logged_out = || login::shown(screen).map(Activity::LoggedOut);
     let idle = || Place::of(screen).prompt(FOOTER).map(|_| Activity::Idle);
     limited().or_else(logged_out).or_else(idle)

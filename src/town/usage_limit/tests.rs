@@ -229,6 +229,22 @@ fn patterns_of_ones_own() {
     assert_ne!(UsageLimits::new(Some(&patterns(&["a"]))), UsageLimits::new(Some(&patterns(&["b"]))));
 }
 
+/// What a living agent's screen shows holds all agents of its account.
+#[test]
+fn while_an_agent_lives_only_its_programs_own_words_count() {
+    let own = UsageLimits::new(Some(&["out of tokens".to_owned()])).unwrap();
+    let built_in = UsageLimits::default();
+    for (name, limits, text, found) in [
+        ("the program says it", &own, "■ Out of tokens.\n\n› ", true),
+        ("the agent says it", &own, "● The log says: out of tokens.\n\n❯ ", false),
+        ("a tool printed it", &own, "● Bash(cat log)\n  ⎿  out of tokens\n\n❯ ", false),
+        ("built in", &built_in, "  ⎿  You've hit your limit · resets 3pm\n\n❯ ", true),
+        ("built in, quoted", &built_in, "● It said: You've hit your limit · resets 3pm\n\n❯ ", false),
+    ] {
+        assert_eq!(limits.of_living(&screen(text)).is_some(), found, "{name}");
+    }
+}
+
 #[test]
 fn bad_patterns() {
     for (pattern, reason) in [
