@@ -89,7 +89,7 @@ pub async fn learn(deps: &Deps, agent: &AgentSpec) {
     let tree = trees.get(&pane.pid).map(Vec::as_slice).unwrap_or_default();
     let is_it = |name: &String| names.matches(name);
     let process = tree.iter().find(|process| process.names.iter().any(is_it)).map_or(pane.pid, |it| it.pid);
-    let Ok(Some(look)) = deps.processes.look(process, VARIABLES).await else { return };
+    let Ok(Some(look)) = deps.processes.details(process, VARIABLES).await else { return };
     let Some(environment) = look.environment else { return };
     deps.accounts.uses(&agent.identity, &key, Account::of(program.provider, &environment));
 }

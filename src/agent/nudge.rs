@@ -93,7 +93,7 @@ pub async fn nudge(
 }
 
 /// Reads the screen of the agent in this incarnation of its session; what it says is noted as always.
-pub async fn look(deps: &Deps, spec: &AgentSpec, incarnation: &SessionKey) -> Result<(), Why> {
+pub async fn read_screen(deps: &Deps, spec: &AgentSpec, incarnation: &SessionKey) -> Result<(), Why> {
     let pane = locate(deps, spec, incarnation).await?;
     screens::read(deps, spec, &pane).await?;
     Ok(())

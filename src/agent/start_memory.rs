@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The interval at which a start that waits examines the memory again.
-pub const LOOK: Duration = Duration::from_secs(5);
+pub const RECHECK: Duration = Duration::from_secs(5);
 /// The least time between two starts while others wait: an agent's program has by then taken most of what it takes.
 const PACE: Duration = Duration::from_secs(5);
 /// Pressure counts only while less than this share of memory is available, in percent. Elsewhere it is that of a process

@@ -19,7 +19,7 @@ use procfs::{
     process::{Process as Entry, Stat},
 };
 
-use super::{Look, ProcessesError, Resident, base_name, invocation::Invocation, tree::Row};
+use super::{Details, ProcessesError, Resident, base_name, invocation::Invocation, tree::Row};
 
 /// How many bytes of a command line are read; agents get prompts of any length.
 const LINE: usize = 16 * 1024;
@@ -257,13 +257,13 @@ pub fn residents(variables: &[&str], below: &Path) -> Result<Vec<Resident>, Proc
 }
 
 /// One process; `None` when it has ended.
-pub fn look(pid: u32, variables: &[&str]) -> Result<Option<Look>, ProcessesError> {
+pub fn details(pid: u32, variables: &[&str]) -> Result<Option<Details>, ProcessesError> {
     let Some(stat) = stat(pid) else { return Ok(None) };
     if matches!(stat.state, 'Z' | 'X' | 'x') {
         return Ok(None);
     }
     let ticks = procfs::ticks_per_second().max(1);
-    Ok(Some(Look {
+    Ok(Some(Details {
         environment: variables_of(pid, variables),
         directory: fs::read_link(format!("/proc/{pid}/cwd")).ok(),
         is_stopped: matches!(stat.state, 'T' | 't'),

@@ -59,9 +59,9 @@ pub struct Resident {
     pub environment: BTreeMap<String, String>,
 }
 
-/// One process, looked at closely.
+/// What is known of one process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Look {
+pub struct Details {
     /// Those of the requested variables that were in its environment when it started; `None` when they may not be read.
     pub environment: Option<BTreeMap<String, String>>,
     /// The directory it works in, if that may be read.
@@ -115,11 +115,11 @@ pub trait Processes: Send + Sync {
     ) -> Result<Vec<Resident>, ProcessesError>;
 
     /// This process, with these variables of its environment; `None` when it has ended.
-    async fn look(
+    async fn details(
         &self,
         pid: u32,
         variables: &'static [&'static str],
-    ) -> Result<Option<Look>, ProcessesError>;
+    ) -> Result<Option<Details>, ProcessesError>;
 
     /// Resolves when the process of this id and start time ([`Invocation::born`]) has ended; at once if it has already.
     async fn ended(&self, pid: u32, born: u64);

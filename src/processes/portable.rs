@@ -10,7 +10,7 @@ use sysinfo::{
     Pid, Process as Entry, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind,
 };
 
-use super::{Look, ProcessesError, Resident, base_name, invocation::Invocation, tree::Row};
+use super::{Details, ProcessesError, Resident, base_name, invocation::Invocation, tree::Row};
 
 fn read(which: ProcessesToUpdate<'_>, what: ProcessRefreshKind) -> Result<System, ProcessesError> {
     let mut system = System::new().map_err(|error| ProcessesError(format!("{error:?}")))?;
@@ -54,11 +54,11 @@ pub fn invocations(
 }
 
 /// One process; `None` when it has ended.
-pub fn look(pid: u32, variables: &[&str]) -> Result<Option<Look>, ProcessesError> {
+pub fn details(pid: u32, variables: &[&str]) -> Result<Option<Details>, ProcessesError> {
     let what = cheap().with_cwd(UpdateKind::Always).with_environ(UpdateKind::Always).with_cpu();
     let pid = Pid::from_u32(pid);
     let system = read(ProcessesToUpdate::Some(&[pid]), what)?;
-    Ok(system.process(pid).filter(|entry| !has_ended(entry)).map(|entry| Look {
+    Ok(system.process(pid).filter(|entry| !has_ended(entry)).map(|entry| Details {
         // One that may not be read is empty, too.
         environment: (!entry.environ().is_empty()).then(|| environment(entry, variables)),
         directory: entry.cwd().map(Path::to_owned),
@@ -190,19 +190,19 @@ mod tests {
     }
 
     #[test]
-    fn looks_at_a_process_as_proc_does() {
+    fn sees_the_details_of_a_process_as_proc_does() {
         let me = std::process::id();
-        let (here, there) = (look(me, &["PATH"]), linux::look(me, &["PATH"]));
+        let (here, there) = (details(me, &["PATH"]), linux::details(me, &["PATH"]));
         // The CPU time grows between the two.
-        let still = |look: Result<Option<Look>, ProcessesError>| Look {
+        let still = |read: Result<Option<Details>, ProcessesError>| Details {
             cpu: Duration::ZERO,
-            ..look.expect("readable").expect("we run")
+            ..read.expect("readable").expect("we run")
         };
         let (here, there) = (still(here), still(there));
         assert_eq!(here, there);
         assert_eq!((here.environment.map(|it| it.len()), here.is_stopped), (Some(1), false));
         assert_eq!(here.directory, std::env::current_dir().ok());
-        for nobody in [look(u32::MAX / 2, &[]), linux::look(u32::MAX / 2, &[])] {
+        for nobody in [details(u32::MAX / 2, &[]), linux::details(u32::MAX / 2, &[])] {
             assert_eq!(nobody.expect("readable"), None);
         }
     }

@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use super::{
-    Ended, Invocation, Look, Process, Processes, ProcessesError, Resident,
+    Details, Ended, Invocation, Process, Processes, ProcessesError, Resident,
     shared::Shared,
     source,
     target::Target,
@@ -89,12 +89,12 @@ impl Processes for SystemProcesses {
         .await
     }
 
-    async fn look(
+    async fn details(
         &self,
         pid: u32,
         variables: &'static [&'static str],
-    ) -> Result<Option<Look>, ProcessesError> {
-        blocking(move || source::look(pid, variables)).await
+    ) -> Result<Option<Details>, ProcessesError> {
+        blocking(move || source::details(pid, variables)).await
     }
 
     async fn ended(&self, pid: u32, born: u64) {

@@ -27,16 +27,16 @@ use crate::{
 /// The name of the actor that gets a message when something changed here.
 pub const ACTOR: &str = "accounts";
 
-/// For this long after an agent was told to continue, the same sentence on its screen is the old one.
+/// For this long after an agent was prompted to continue, the same sentence on its screen is the old one.
 const SETTLES: Duration = Duration::from_secs(30);
 
 /// A limit that is met again although its time is over, lasts this long.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// How often an agent is told to continue below a sentence that stays as it is.
+/// How often an agent is prompted to continue below a sentence that stays as it is.
 const TRIES: u32 = 3;
 
-/// A limit that is met again counts as another one, which is told again, when it ends this much later.
+/// A limit that is met again counts as another one, which is reported again, when it ends this much later.
 const ANOTHER: SignedDuration = SignedDuration::from_hours(1);
 
 /// Why an account is held.
@@ -84,14 +84,14 @@ pub struct Hold {
     pub credentials: Option<String>,
     /// Whether it was reported.
     #[serde(default)]
-    pub told: bool,
+    pub reported: bool,
     /// Since when it is over; it is kept until that is reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub over: Option<Timestamp>,
     /// The agent that tries it, and since when.
     #[serde(skip)]
     pub probe: Option<(Identity, Now)>,
-    /// When it was last looked at, by which a clock that was set back is noticed.
+    /// When it was last read, by which a clock that was set back is noticed.
     noted: Timestamp,
 }
 
@@ -128,7 +128,7 @@ pub fn shown(at: Timestamp, now: Now, zone: &TimeZone) -> String {
 /// What an agent waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Parked {
+pub enum Waits {
     /// It lives, and its program said this.
     Lives {
         /// What it said.
@@ -142,14 +142,14 @@ pub enum Parked {
 
 /// What is known of one agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Seat {
+struct Usage {
     account: Account,
     /// The session in which that was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     session: Option<SessionKey>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    parked: Option<Parked>,
-    /// When it was last told to continue, below which sentence, and how often below that.
+    waits_as: Option<Waits>,
+    /// When it was last prompted to continue, below which sentence, and how often below that.
     #[serde(skip)]
     woken: Option<(Now, String, u32)>,
     /// Since when nothing of its account keeps it from working.
@@ -162,7 +162,7 @@ struct Book {
     #[serde(default)]
     holds: Vec<Hold>,
     #[serde(default)]
-    agents: BTreeMap<Identity, Seat>,
+    agents: BTreeMap<Identity, Usage>,
 }
 
 /// An agent that waits for its turn.
@@ -173,7 +173,7 @@ pub struct Waiting {
     /// Its account.
     pub account: Account,
     /// What it waits for.
-    pub parked: Parked,
+    pub waits_as: Waits,
 }
 
 /// A part of the status: one hold.
@@ -247,18 +247,18 @@ impl Accounts {
         self.change(|book| match account {
             None => drop(book.agents.remove(agent)),
             Some(account) => {
-                let seat = book.agents.entry(agent.clone()).or_insert_with(|| Seat {
+                let usage = book.agents.entry(agent.clone()).or_insert_with(|| Usage {
                     account: account.clone(),
                     session: None,
-                    parked: None,
+                    waits_as: None,
                     woken: None,
                     free_since: None,
                 });
-                if seat.session.as_ref() != Some(session) {
+                if usage.session.as_ref() != Some(session) {
                     // It runs: what an earlier incarnation waited for is over.
-                    (seat.session, seat.parked, seat.woken) = (Some(session.clone()), None, None);
+                    (usage.session, usage.waits_as, usage.woken) = (Some(session.clone()), None, None);
                 }
-                seat.account = account;
+                usage.account = account;
             }
         });
     }
@@ -266,12 +266,12 @@ impl Accounts {
     /// Whether it is known which account the agent uses in this session.
     pub fn knows(&self, agent: &Identity, session: &SessionKey) -> bool {
         let book = self.book.value();
-        book.agents.get(agent).is_some_and(|seat| seat.session.as_ref() == Some(session))
+        book.agents.get(agent).is_some_and(|usage| usage.session.as_ref() == Some(session))
     }
 
     /// The account that an agent uses, or used last.
     pub fn of(&self, agent: &Identity) -> Option<Account> {
-        self.book.value().agents.get(agent).map(|seat| seat.account.clone())
+        self.book.value().agents.get(agent).map(|usage| usage.account.clone())
     }
 
     /// An agent is no more.
@@ -284,7 +284,7 @@ impl Accounts {
     /// Whether any account is held or any agent waits for its turn: else nobody need ask.
     pub fn is_quiet(&self) -> bool {
         let book = self.book.value();
-        book.holds.is_empty() && book.agents.values().all(|seat| seat.parked.is_none())
+        book.holds.is_empty() && book.agents.values().all(|usage| usage.waits_as.is_none())
     }
 
     /// Why this agent must not be started or nudged, if its account is this one.
@@ -301,8 +301,8 @@ impl Accounts {
                 Cause::UsageLimit => Denial::UsageLimit { until, text },
             });
         }
-        let seat = book.agents.get(agent).filter(|seat| seat.account == *account)?;
-        let takes_turn = seat.parked == Some(Parked::Ended) && !book.is_tried_by(agent);
+        let usage = book.agents.get(agent).filter(|usage| usage.account == *account)?;
+        let takes_turn = usage.waits_as == Some(Waits::Ended) && !book.is_tried_by(agent);
         takes_turn.then(|| Denial::UsageLimit {
             until: None,
             text: "its account can be used again; the agents start one after the other".to_owned(),
@@ -329,16 +329,16 @@ impl Accounts {
             return false;
         }
         let is_past = reset.is_some_and(|reset| reset.at <= now.wall);
-        if is_past && self.book.value().was_told_in_vain(agent, sentence) {
-            // A screen that stays as it is whatever the agent is told shows no limit of the account.
+        if is_past && self.book.value().was_prompted_in_vain(agent, sentence) {
+            // A screen that stays as it is however often the agent is prompted shows no limit of the account.
             return false;
         }
         self.change(|book| {
-            let Some(account) = book.park(agent, sentence, reading.source) else { return false };
-            let again = book.agents.get(agent).is_some_and(|seat| seat.woken.is_some());
+            let Some(account) = book.wait(agent, sentence, reading.source) else { return false };
+            let again = book.agents.get(agent).is_some_and(|usage| usage.woken.is_some());
             let (until, exact) = match reset {
                 Some(reset) if reset.at > now.wall => (reset.at, reset.exact),
-                // It is over: the agent only has to be told, unless it was and met the limit again.
+                // It is over: the agent only has to be prompted, unless it was and met the limit again.
                 Some(_) if !again => return true,
                 Some(_) => (later(now.wall, AGAIN), false),
                 None => (later(now.wall, retry), false),
@@ -361,7 +361,7 @@ impl Accounts {
             return false;
         }
         self.change(|book| {
-            let Some(account) = book.park(agent, sentence, reading.source) else { return false };
+            let Some(account) = book.wait(agent, sentence, reading.source) else { return false };
             let key = (account, Cause::LoggedOut);
             book.hold(&key, (agent, sentence), None, now);
             if let Some(hold) = book.get(&key) {
@@ -374,60 +374,60 @@ impl Accounts {
     /// An agent works, as this source says: it waits for nothing any more. Returns whether that is news.
     pub fn works(&self, agent: &Identity, says: Source) -> bool {
         let waits =
-            |seat: &Seat| matches!(&seat.parked, Some(Parked::Lives { source, .. }) if says <= *source);
+            |usage: &Usage| matches!(&usage.waits_as, Some(Waits::Lives { source, .. }) if says <= *source);
         if !self.book.value().agents.get(agent).is_some_and(waits) {
             return false;
         }
-        self.change(|book| book.agents.get_mut(agent).map(|seat| seat.parked = None));
+        self.change(|book| book.agents.get_mut(agent).map(|usage| usage.waits_as = None));
         true
     }
 
     /// An agent is to be started, and must not be: it is one of those that are started in turn. Returns whether that is news.
     pub fn wants_to_start(&self, agent: &Identity) -> bool {
-        let is_known = |seat: &Seat| seat.parked == Some(Parked::Ended);
+        let is_known = |usage: &Usage| usage.waits_as == Some(Waits::Ended);
         if self.book.value().agents.get(agent).is_none_or(is_known) {
             return false;
         }
-        self.change(|book| book.agents.get_mut(agent).map(|seat| seat.parked = Some(Parked::Ended)));
+        self.change(|book| book.agents.get_mut(agent).map(|usage| usage.waits_as = Some(Waits::Ended)));
         true
     }
 
     /// An agent that waited to be started does not wait any more, or its turn has come.
     pub fn release(&self, agent: &Identity) {
-        let waits = |seat: &Seat| seat.parked == Some(Parked::Ended);
+        let waits = |usage: &Usage| usage.waits_as == Some(Waits::Ended);
         if self.book.value().agents.get(agent).is_some_and(waits) {
-            self.change(|book| book.agents.get_mut(agent).map(|seat| seat.parked = None));
+            self.change(|book| book.agents.get_mut(agent).map(|usage| usage.waits_as = None));
         }
     }
 
-    /// A living agent is about to be told to continue: what it shows from now on counts. Returns what it waited for.
-    pub fn told_to_continue(&self, agent: &Identity, now: Now) -> Option<Parked> {
+    /// A living agent is about to be prompted to continue: what it shows from now on counts. Returns what it waited for.
+    pub fn prompted(&self, agent: &Identity, now: Now) -> Option<Waits> {
         self.change(|book| {
-            let seat = book.agents.get_mut(agent)?;
-            let parked = seat.parked.take()?;
-            if let Parked::Lives { sentence, .. } = &parked {
-                let before = seat.woken.take().filter(|(_, below, _)| below == sentence);
+            let usage = book.agents.get_mut(agent)?;
+            let waits_as = usage.waits_as.take()?;
+            if let Waits::Lives { sentence, .. } = &waits_as {
+                let before = usage.woken.take().filter(|(_, below, _)| below == sentence);
                 let tries = before.map_or(1, |(.., tries)| tries + 1);
-                (seat.woken, seat.free_since) = (Some((now, sentence.clone(), tries)), Some(now.wall));
+                (usage.woken, usage.free_since) = (Some((now, sentence.clone(), tries)), Some(now.wall));
             }
-            Some(parked)
+            Some(waits_as)
         })
     }
 
-    /// It was not told after all, and waits as before.
-    pub fn waits_again(&self, agent: &Identity, parked: Parked) {
+    /// It was not prompted after all, and waits as before.
+    pub fn waits_again(&self, agent: &Identity, waits_as: Waits) {
         self.change(|book| {
-            if let Some(seat) = book.agents.get_mut(agent).filter(|seat| seat.parked.is_none()) {
-                (seat.parked, seat.woken) = (Some(parked), None);
+            if let Some(usage) = book.agents.get_mut(agent).filter(|usage| usage.waits_as.is_none()) {
+                (usage.waits_as, usage.woken) = (Some(waits_as), None);
             }
         });
     }
 
-    /// An agent has ended: what its screen shows is its last word, however long ago it was told to continue.
+    /// An agent has ended: what its screen shows counts, however long ago it was prompted to continue.
     pub fn said_its_last(&self, agent: &Identity) {
-        let was_woken = |seat: &Seat| seat.woken.is_some();
+        let was_woken = |usage: &Usage| usage.woken.is_some();
         if self.book.value().agents.get(agent).is_some_and(was_woken) {
-            self.change(|book| book.agents.get_mut(agent).map(|seat| seat.woken = None));
+            self.change(|book| book.agents.get_mut(agent).map(|usage| usage.woken = None));
         }
     }
 
@@ -438,7 +438,7 @@ impl Accounts {
 
     /// A living agent is gone, or another one by now.
     pub fn lives_no_more(&self, agent: &Identity) {
-        self.change(|book| book.agents.get_mut(agent).map(|seat| seat.parked = None));
+        self.change(|book| book.agents.get_mut(agent).map(|usage| usage.waits_as = None));
     }
 
     /// All holds and all agents that wait, with times shifted when the clock was set back since the last call.
@@ -447,16 +447,16 @@ impl Accounts {
         for hold in &mut book.holds {
             hold.note(now.wall);
         }
-        let waiting = book.agents.iter().filter_map(|(agent, seat)| {
-            let parked = seat.parked.clone()?;
-            Some(Waiting { agent: agent.clone(), account: seat.account.clone(), parked })
+        let waiting = book.agents.iter().filter_map(|(agent, usage)| {
+            let waits_as = usage.waits_as.clone()?;
+            Some(Waiting { agent: agent.clone(), account: usage.account.clone(), waits_as })
         });
         (book.holds.clone(), waiting.collect())
     }
 
     /// A hold was reported.
-    pub fn told(&self, key: &Key) {
-        self.on(key, |hold| hold.told = true);
+    pub fn reported(&self, key: &Key) {
+        self.on(key, |hold| hold.reported = true);
     }
 
     /// From now on this agent tries whether the account can be used.
@@ -481,8 +481,8 @@ impl Accounts {
         self.change(|book| {
             let Some(hold) = book.get(key) else { return };
             (hold.over, hold.probe) = (Some(at), None);
-            for seat in book.agents.values_mut().filter(|seat| seat.account == key.0) {
-                seat.free_since = Some(at);
+            for usage in book.agents.values_mut().filter(|usage| usage.account == key.0) {
+                usage.free_since = Some(at);
             }
         });
     }
@@ -509,7 +509,7 @@ impl Accounts {
         let book = self.book.value();
         let lasting = book.holds.iter().filter(|hold| hold.lasts());
         let held = lasting.map(|hold| {
-            let seats = || book.agents.values().filter(|seat| seat.account == hold.account);
+            let usages = || book.agents.values().filter(|usage| usage.account == hold.account);
             HeldAccount {
                 account: hold.account.to_string(),
                 cause: hold.cause,
@@ -518,8 +518,8 @@ impl Accounts {
                 exact: hold.exact,
                 by: hold.by.to_string(),
                 sentence: hold.sentence.clone(),
-                agents: seats().count(),
-                waiting: seats().filter(|seat| seat.parked.is_some()).count(),
+                agents: usages().count(),
+                waiting: usages().filter(|usage| usage.waits_as.is_some()).count(),
             }
         });
         held.collect()
@@ -548,12 +548,12 @@ impl Book {
         cause: Cause,
         now: Now,
     ) -> bool {
-        let Some(seat) = self.agents.get(agent) else { return false };
+        let Some(usage) = self.agents.get(agent) else { return false };
         // It does not run: this is what was left of it.
-        if seat.parked == Some(Parked::Ended) {
+        if usage.waits_as == Some(Waits::Ended) {
             return false;
         }
-        if let Some((woken, below, _)) = &seat.woken {
+        if let Some((woken, below, _)) = &usage.woken {
             // After a clock that was set back, times say nothing.
             let clock_is_well = now.wall >= woken.wall;
             let is_old = reading.source == Source::Transcript && clock_is_well && reading.since <= woken.wall;
@@ -564,23 +564,23 @@ impl Book {
             }
         }
         let known =
-            matches!(&seat.parked, Some(Parked::Lives { sentence: before, .. }) if before == sentence);
-        let held = self.holds.iter().find(|hold| hold.account == seat.account && hold.cause == cause);
-        // One that waits for its turn shows the sentence until it is told to continue.
+            matches!(&usage.waits_as, Some(Waits::Lives { sentence: before, .. }) if before == sentence);
+        let held = self.holds.iter().find(|hold| hold.account == usage.account && hold.cause == cause);
+        // One that waits for its turn shows the sentence until it is prompted to continue.
         !known || held.is_some_and(|hold| hold.probe.as_ref().is_some_and(|(probe, _)| probe == agent))
     }
 
-    /// Whether it was told to continue below this sentence as often as it is told.
-    fn was_told_in_vain(&self, agent: &Identity, sentence: &str) -> bool {
-        let woken = self.agents.get(agent).and_then(|seat| seat.woken.as_ref());
+    /// Whether it was prompted to continue below this sentence as often as it ever is.
+    fn was_prompted_in_vain(&self, agent: &Identity, sentence: &str) -> bool {
+        let woken = self.agents.get(agent).and_then(|usage| usage.woken.as_ref());
         woken.is_some_and(|(_, below, tries)| below == sentence && *tries >= TRIES)
     }
 
     /// Notes that a living agent waits, and returns its account; `None` when that is unknown.
-    fn park(&mut self, agent: &Identity, sentence: &str, source: Source) -> Option<Account> {
-        let seat = self.agents.get_mut(agent)?;
-        seat.parked = Some(Parked::Lives { sentence: sentence.to_owned(), source });
-        Some(seat.account.clone())
+    fn wait(&mut self, agent: &Identity, sentence: &str, source: Source) -> Option<Account> {
+        let usage = self.agents.get_mut(agent)?;
+        usage.waits_as = Some(Waits::Lives { sentence: sentence.to_owned(), source });
+        Some(usage.account.clone())
     }
 
     /// Holds an account, or prolongs its hold.
@@ -602,7 +602,7 @@ impl Book {
                 until: at,
                 exact,
                 credentials: None,
-                told: false,
+                reported: false,
                 over: None,
                 probe: None,
                 noted: now.wall,
@@ -621,7 +621,7 @@ impl Book {
         if tried || is_past || better || key.1 == Cause::LoggedOut {
             let far = |before: Timestamp| at.is_some_and(|at| exact && at.duration_since(before) > ANOTHER);
             if hold.until.is_some_and(far) {
-                hold.told = false;
+                hold.reported = false;
             }
             (hold.until, hold.exact) = (at, exact);
             (hold.by, hold.sentence) = (by.clone(), sentence.to_owned());

@@ -92,14 +92,14 @@ fn a_limit_that_is_over_when_it_is_read_holds_nobody() {
     assert!(limited(&accounts, "r/witness", ("resets 8am", SCREEN), Some(0), 10));
     assert_eq!((until(&accounts, 20), denied(&accounts, "r/witness", 20)), (None, None));
     let (_, waiting) = accounts.view(at(20));
-    assert_eq!(waiting.len(), 1, "but it has to be told to continue");
+    assert_eq!(waiting.len(), 1, "but it has to be prompted to continue");
 }
 
 #[test]
 fn a_sentence_that_stays_after_a_wake_is_the_old_one_for_a_while() {
     let accounts = register();
     limited(&accounts, "r/witness", ("resets 8am", SCREEN), Some(0), 10);
-    accounts.told_to_continue(&agent("r/witness"), at(20));
+    accounts.prompted(&agent("r/witness"), at(20));
     assert!(!limited(&accounts, "r/witness", ("resets 8am", SCREEN), Some(0), 40), "it settles");
     let old = reading(Source::Transcript, 19);
     let reset = Some(Reset { at: at(7200).wall, exact: true });
@@ -111,7 +111,7 @@ fn a_sentence_that_stays_after_a_wake_is_the_old_one_for_a_while() {
     limited(&accounts, "r/witness", ("resets 8am", SCREEN), Some(0), 10);
     for wake in 0..3 {
         let woken = 20 + wake * 100;
-        accounts.told_to_continue(&agent("r/witness"), at(woken));
+        accounts.prompted(&agent("r/witness"), at(woken));
         let again = limited(&accounts, "r/witness", ("resets 8am", SCREEN), Some(0), woken + 60);
         assert_eq!(again, wake < 2, "wake {wake}");
         let lasts = again.then_some(woken + 120);
@@ -144,13 +144,13 @@ fn the_agent_that_tries_may_start() {
 
 #[test]
 fn who_works_waits_for_nothing() {
-    for (name, parked, says, works) in [
+    for (name, waits_as, says, works) in [
         ("its screen shows something else", SCREEN, SCREEN, true),
         ("its transcript says so", SCREEN, Source::Transcript, true),
         ("a screen is less than a transcript", Source::Transcript, SCREEN, false),
     ] {
         let accounts = register();
-        limited(&accounts, "r/witness", ("resets 9am", parked), Some(3600), 10);
+        limited(&accounts, "r/witness", ("resets 9am", waits_as), Some(3600), 10);
         assert_eq!(accounts.works(&agent("r/witness"), says), works, "{name}");
         assert_eq!(accounts.view(at(20)).1.is_empty(), works, "{name}");
         assert!(denied(&accounts, "r/witness", 20).is_some(), "{name}: its account is held all the same");
@@ -186,11 +186,11 @@ fn what_is_stored_is_read_again() {
     limited(&accounts, "r/witness", ("resets 9am", SCREEN), Some(3600), 10);
     accounts.wants_to_start(&agent("r/refinery"));
     let key = (account("/one"), Cause::UsageLimit);
-    accounts.told(&key);
+    accounts.reported(&key);
     let stored = serde_json::to_string(&*accounts.book.value()).unwrap();
     let read: Book = serde_json::from_str(&stored).unwrap();
     let next = Accounts::new("/nowhere".as_ref());
     *next.book.value() = read;
     assert_eq!(next.view(at(20)), accounts.view(at(20)));
-    assert!(next.view(at(20)).0[0].told, "and not told again");
+    assert!(next.view(at(20)).0[0].reported, "and not reported again");
 }

@@ -13,7 +13,7 @@ use crate::{
         observe,
         phase::Phase,
         reason::Reason,
-        start_memory::{self, LOOK, Shortage, Ticket},
+        start_memory::{self, RECHECK, Shortage, Ticket},
         start_slots::Slot,
     },
     ports::memory::Memory,
@@ -35,7 +35,7 @@ impl Start<'_> {
             tokio::select! {
                 biased;
                 () = self.pulse.notified() => {}
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(RECHECK) => {}
             }
             self.is_still_to_be_made().await?;
         }

@@ -25,7 +25,7 @@ const TRIES: u32 = 3;
 /// How long a process that opened a transcript in the last instant is waited for.
 const STILL_OPEN: Duration = Duration::from_secs(2);
 /// The interval of that.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL: Duration = Duration::from_millis(20);
 
 /// The real disk.
 #[derive(Debug, Clone, Copy, Default)]
@@ -240,7 +240,8 @@ fn put_back(copy: &Path, transcript: &Path) -> io::Result<PutBack> {
 fn catch_up(old: &File, mut length: u64, transcript: &Path) -> io::Result<()> {
     let end = Instant::now() + STILL_OPEN;
     loop {
-        std::thread::sleep(LOOK);
+        // Nothing reports that a file was closed; this thread is one of the blocking pool.
+        std::thread::sleep(POLL);
         let data = old.metadata()?;
         let is_open = is_open_elsewhere(&data);
         let mut more = vec![0; usize::try_from(data.len().saturating_sub(length)).unwrap_or_default()];

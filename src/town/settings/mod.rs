@@ -313,13 +313,13 @@ settings_table! {
         retry_every: Duration = 15 * MINUTE, interval;
         /// How long after the end of a limit the first agent is woken.
         margin: Duration = 10 * SECOND, pause;
-        /// Whether living agents are told to continue. Those that ended are started in any case.
+        /// Whether living agents are prompted to continue. Those that ended are started in any case.
         wake: bool = true, switch;
         /// From one agent to the next; five take a little longer than 10 s.
         wake_every: Duration = 2100 * MILLISECOND, interval;
-        /// Roles whose living agents are not told to continue.
+        /// Roles whose living agents are not prompted.
         wake_except: BTreeSet<Role> = [Role::Crew].into(), roles;
-        /// What a living agent is told.
+        /// The prompt that a living agent gets.
         continue_text: String = "continue".into(), text;
         /// The local time in which nobody is woken.
         quiet: Option<Quiet> = None, quiet;

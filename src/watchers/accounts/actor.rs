@@ -15,7 +15,7 @@ use crate::{
     agent::{
         accounts::{
             self,
-            register::{ACTOR, HeldAccount, Hold, Key, Parked, Waiting},
+            register::{ACTOR, HeldAccount, Hold, Key, Waiting, Waits},
         },
         confirmation::Permission,
         history::Entry,
@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// How often the files with logins are compared while one is lost.
-const LOGIN_LOOK: Duration = Duration::from_secs(15);
+const LOGIN_POLL: Duration = Duration::from_secs(15);
 
 /// After these times the screen of an agent that was woken is read: one that meets the limit again ends the waking.
 const AFTER_A_WAKE: [Duration; 3] =
@@ -52,17 +52,17 @@ pub enum AccountsMsg {
     /// From its timer; one of an earlier generation does nothing.
     Due(u64),
     /// From its timer: compare the files with logins.
-    LoginLookDue,
+    LoginPollDue,
     /// From that task, also when it failed.
     LoginsRead,
     /// From the task that woke an agent, and for which hold it tries the account.
     Woken(Identity, Option<Key>, Outcome),
     /// From its timer: read the screen of this agent, which was just woken.
-    LookDue(Identity),
+    ScreenDue(Identity),
     /// From that task.
-    LookedAt,
+    ScreenRead,
     /// From the task that read the screen of the agent that tries an account.
-    Looked(Key, Identity),
+    ProbeRead(Key, Identity),
     /// From a command: what holds the account of this agent, or any, is over.
     Clear(Option<Identity>),
     /// A request for its status.
@@ -72,8 +72,8 @@ pub enum AccountsMsg {
 /// What came of waking a living agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was told to continue.
-    Told,
+    /// It was prompted to continue.
+    Prompted,
     /// Not now: it waits at a question, its rig is parked, or that could not be found out.
     NotNow,
     /// It does not live there any more.
@@ -107,7 +107,7 @@ pub struct AccountsState {
     timer: Timer,
     pace: Pace,
     /// Whether the files with logins are to be compared.
-    looking: bool,
+    watching_logins: bool,
 }
 
 impl Actor for AccountsWatch {
@@ -124,7 +124,13 @@ impl Actor for AccountsWatch {
         // First, what a predecessor left. It may have woken an agent just now.
         post(AccountsMsg::Changed);
         let pace = Pace { last: deps.now().mono, ..Pace::default() };
-        Ok(AccountsState { deps, work: Work::new(post), timer: Timer::default(), pace, looking: false })
+        Ok(AccountsState {
+            deps,
+            work: Work::new(post),
+            timer: Timer::default(),
+            pace,
+            watching_logins: false,
+        })
     }
 
     async fn handle(
@@ -137,23 +143,23 @@ impl Actor for AccountsWatch {
             AccountsMsg::Changed => state.proceed(),
             AccountsMsg::Due(generation) if state.timer.is_latest(generation) => state.proceed(),
             AccountsMsg::Due(_) => {}
-            AccountsMsg::LoginLookDue => state.read_logins(),
+            AccountsMsg::LoginPollDue => state.read_logins(),
             AccountsMsg::LoginsRead => {
-                state.looking = false;
+                state.watching_logins = false;
                 state.proceed();
             }
             AccountsMsg::Woken(agent, key, outcome) => state.woken(&agent, key, outcome),
-            AccountsMsg::LookDue(agent) => {
+            AccountsMsg::ScreenDue(agent) => {
                 let deps = state.deps.clone();
                 let task = async move {
-                    look(&deps, &agent).await;
-                    AccountsMsg::LookedAt
+                    read_screen(&deps, &agent).await;
+                    AccountsMsg::ScreenRead
                 };
-                state.work.spawn(task, AccountsMsg::LookedAt);
+                state.work.spawn(task, AccountsMsg::ScreenRead);
             }
             // What it showed came as a change of the register.
-            AccountsMsg::LookedAt => {}
-            AccountsMsg::Looked(key, agent) => state.judged(&key, &agent),
+            AccountsMsg::ScreenRead => {}
+            AccountsMsg::ProbeRead(key, agent) => state.judged(&key, &agent),
             AccountsMsg::Clear(whose) => {
                 state.deps.accounts.clear(whose.as_ref(), state.deps.now().wall);
                 state.proceed();
@@ -171,9 +177,9 @@ impl AccountsState {
         loop {
             let (now, settings) = (self.deps.now(), self.deps.settings());
             let view = self.deps.accounts.view(now);
-            self.look_for_logins(&view.0);
+            self.watch_logins(&view.0);
             match rules::next(&view, &self.pace, now, &settings.usage_limit, &self.deps.clock.zone()) {
-                Next::Tell(hold) => self.tell(&hold, now),
+                Next::Report(hold) => self.report(&hold, now),
                 Next::Over(key) => self.deps.accounts.is_over(&key, now.wall),
                 Next::Probe(key, waiting) => {
                     tracing::info!(
@@ -188,7 +194,7 @@ impl AccountsState {
                 Next::Wake(waiting) => self.wake(waiting, None, now),
                 Next::Judge(key, agent) => return self.judge(key, agent),
                 Next::End(hold) => self.end(&hold, now),
-                Next::Look(after) => {
+                Next::Wait(after) => {
                     if let Some(after) = after {
                         self.timer.set(&mut self.work, after, AccountsMsg::Due);
                     }
@@ -198,10 +204,10 @@ impl AccountsState {
         }
     }
 
-    fn tell(&mut self, hold: &Hold, now: Now) {
+    fn report(&mut self, hold: &Hold, now: Now) {
         let text = telling::text(hold, now, &self.deps.clock.zone());
         self.deps.problems.report(telling::problem(hold), text);
-        self.deps.accounts.told(&hold.key());
+        self.deps.accounts.reported(&hold.key());
         let agents = self.deps.accounts.snapshot();
         let agents =
             agents.iter().find(|it| it.account == hold.account.to_string()).map_or(0, |it| it.agents);
@@ -211,7 +217,7 @@ impl AccountsState {
     fn end(&mut self, hold: &Hold, now: Now) {
         self.deps.problems.clear(&telling::problem(hold));
         self.deps.accounts.end(&hold.key());
-        if hold.told {
+        if hold.reported {
             tracing::info!(reason = "account_usable", "{} can be used again", hold.account);
             self.send(telling::over(hold, now.wall));
         }
@@ -227,32 +233,32 @@ impl AccountsState {
         });
     }
 
-    /// Wakes an agent: releases one that ended, so that its actor starts it; tells a living one to continue.
+    /// Wakes an agent: releases one that ended, so that its actor starts it; prompts a living one to continue.
     fn wake(&mut self, waiting: Waiting, key: Option<Key>, now: Now) {
         let agent = waiting.agent;
         self.pace.last = now.mono;
         let pause = if key.is_some() { PROBE_SETTLES } else { PUT_OFF };
         self.pace.put_off.insert(agent.clone(), now.mono + pause);
         for after in AFTER_A_WAKE {
-            self.work.after(after, AccountsMsg::LookDue(agent.clone()));
+            self.work.after(after, AccountsMsg::ScreenDue(agent.clone()));
         }
-        if waiting.parked == Parked::Ended {
+        if waiting.waits_as == Waits::Ended {
             self.deps.accounts.release(&agent);
             self.deps.directory.send(&agent, Broadcast::Released);
             return;
         }
-        let (deps, told) = (self.deps.clone(), agent.clone());
+        let (deps, prompted) = (self.deps.clone(), agent.clone());
         let lost = AccountsMsg::Woken(agent.clone(), key.clone(), Outcome::NotNow);
-        self.work.spawn(async move { AccountsMsg::Woken(agent, key, tell(&deps, &told).await) }, lost);
+        self.work.spawn(async move { AccountsMsg::Woken(agent, key, prompt(&deps, &prompted).await) }, lost);
     }
 
     fn woken(&mut self, agent: &Identity, key: Option<Key>, outcome: Outcome) {
         let now = self.deps.now();
         match outcome {
             Outcome::Gone => self.deps.accounts.lives_no_more(agent),
-            Outcome::Told | Outcome::NotNow => {}
+            Outcome::Prompted | Outcome::NotNow => {}
         }
-        if let Some(key) = key.filter(|_| outcome != Outcome::Told) {
+        if let Some(key) = key.filter(|_| outcome != Outcome::Prompted) {
             self.deps.accounts.probe(&key, None, now);
         }
         self.proceed();
@@ -261,11 +267,11 @@ impl AccountsState {
     /// Reads the screen of the agent that tries an account; what that says is in the register afterwards.
     fn judge(&mut self, key: Key, agent: Identity) {
         let deps = self.deps.clone();
-        let lost = AccountsMsg::Looked(key.clone(), agent.clone());
+        let lost = AccountsMsg::ProbeRead(key.clone(), agent.clone());
         self.work.spawn(
             async move {
-                look(&deps, &agent).await;
-                AccountsMsg::Looked(key, agent)
+                read_screen(&deps, &agent).await;
+                AccountsMsg::ProbeRead(key, agent)
             },
             lost,
         );
@@ -292,10 +298,10 @@ impl AccountsState {
     }
 
     /// Has the files with logins compared while one is lost.
-    fn look_for_logins(&mut self, holds: &[Hold]) {
-        if !self.looking && !rules::wait_for_login(holds).is_empty() {
-            self.looking = true;
-            self.work.after(LOGIN_LOOK, AccountsMsg::LoginLookDue);
+    fn watch_logins(&mut self, holds: &[Hold]) {
+        if !self.watching_logins && !rules::wait_for_login(holds).is_empty() {
+            self.watching_logins = true;
+            self.work.after(LOGIN_POLL, AccountsMsg::LoginPollDue);
         }
     }
 
@@ -319,38 +325,38 @@ impl AccountsState {
 }
 
 /// Reads the screen of an agent, if it lives; what that says is in the register afterwards.
-async fn look(deps: &Deps, agent: &Identity) {
+async fn read_screen(deps: &Deps, agent: &Identity) {
     if let Some((spec, session)) = deps.records.living(agent) {
         // What could not be read now is read with the next scan.
-        let _ = nudge::look(deps, &spec, &session).await;
+        let _ = nudge::read_screen(deps, &spec, &session).await;
     }
 }
 
 /// Tells a living agent to continue, if nothing forbids to touch it. At the menu of its usage limit it chooses to wait, where the
 /// settings allow that.
-async fn tell(deps: &Deps, agent: &Identity) -> Outcome {
+async fn prompt(deps: &Deps, agent: &Identity) -> Outcome {
     let Some((spec, session)) = deps.records.living(agent) else { return Outcome::Gone };
     if permission::ask(deps, &spec).await != Permission::Allowed {
         return Outcome::NotNow;
     }
-    let Some(parked) = deps.accounts.told_to_continue(agent, deps.now()) else { return Outcome::Gone };
+    let Some(waits_as) = deps.accounts.prompted(agent, deps.now()) else { return Outcome::Gone };
     let text = deps.settings().usage_limit.continue_text.clone();
-    let mut told = nudge::nudge(deps, &spec, &session, &text).await;
-    if let Err(NotDelivered { why: Why::Question(_), begun: false }) = told
+    let mut prompted = nudge::nudge(deps, &spec, &session, &text).await;
+    if let Err(NotDelivered { why: Why::Question(_), begun: false }) = prompted
         && nudge::answer(deps, &spec, &session).await == Ok(true)
     {
-        told = nudge::nudge(deps, &spec, &session, &text).await;
+        prompted = nudge::nudge(deps, &spec, &session, &text).await;
     }
-    let (outcome, done) = match told {
-        Ok(()) => (Outcome::Told, format!("told to {text:?}")),
+    let (outcome, done) = match prompted {
+        Ok(()) => (Outcome::Prompted, format!("prompted with {text:?}")),
         // A part of it may have been typed: it must not be typed again.
         Err(NotDelivered { why, begun: true }) => {
-            (Outcome::Told, format!("may have been told to {text:?}: {why}"))
+            (Outcome::Prompted, format!("may have been prompted with {text:?}: {why}"))
         }
         Err(NotDelivered { why: Why::Gone(_) | Why::NoAgent(_), .. }) => return Outcome::Gone,
         Err(NotDelivered { why, .. }) => {
             tracing::debug!(agent = %agent, "not woken: {why}");
-            deps.accounts.waits_again(agent, parked);
+            deps.accounts.waits_again(agent, waits_as);
             return Outcome::NotNow;
         }
     };

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, tz::TimeZone};
 
 use crate::{
     agent::{
-        accounts::register::{Cause, Hold, Key, Parked, Waiting},
+        accounts::register::{Cause, Hold, Key, Waiting, Waits},
         restart::later,
     },
     clock::Now,
@@ -26,8 +26,8 @@ pub const PUT_OFF: Duration = Duration::from_secs(60);
 /// How long a hold that is over may be met again before its end is reported.
 const END_SETTLES: SignedDuration = SignedDuration::from_secs(60);
 
-/// The longest time to the next look: clocks jump.
-const LOOK: Duration = Duration::from_secs(60);
+/// The longest wait: clocks jump.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// When agents were woken.
 #[derive(Debug, Clone, Default)]
@@ -42,7 +42,7 @@ pub struct Pace {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Next {
     /// Report that this account is held.
-    Tell(Box<Hold>),
+    Report(Box<Hold>),
     /// This hold is over.
     Over(Key),
     /// Let this agent try the account.
@@ -53,8 +53,8 @@ pub enum Next {
     Wake(Waiting),
     /// Report that this hold is over, and forget it.
     End(Box<Hold>),
-    /// Look again after this time; `None` when nothing is held and nobody waits.
-    Look(Option<Duration>),
+    /// Ask again after this time; `None` when nothing is held and nobody waits.
+    Wait(Option<Duration>),
 }
 
 /// What is next, given all holds and all agents that wait.
@@ -65,10 +65,10 @@ pub fn next(
     policy: &UsageLimit,
     zone: &TimeZone,
 ) -> Next {
-    if let Some(hold) = holds.iter().find(|hold| hold.lasts() && !hold.told) {
-        return Next::Tell(Box::new(hold.clone()));
+    if let Some(hold) = holds.iter().find(|hold| hold.lasts() && !hold.reported) {
+        return Next::Report(Box::new(hold.clone()));
     }
-    let mut look = LOOK;
+    let mut wait = LONGEST_WAIT;
     let is_quiet = policy.quiet.is_some_and(|quiet| quiet.covers(now.wall.to_zoned(zone.clone()).time()));
     let of = |hold| waiting_for(hold, waiting, policy);
     let turn = (pace.last + policy.wake_every).saturating_sub(now.mono);
@@ -78,14 +78,14 @@ pub fn next(
             let put_off = pace.put_off.get(agent).map_or(Duration::ZERO, |at| at.saturating_sub(now.mono));
             match PROBE_SETTLES.saturating_sub(now.since(*since)).max(put_off) {
                 Duration::ZERO => return Next::Judge(hold.key(), agent.clone()),
-                left => look = look.min(left),
+                left => wait = wait.min(left),
             }
             continue;
         }
         match left(hold, now, policy) {
             Some(Duration::ZERO) if hold.exact || of(hold).next().is_none() => return Next::Over(hold.key()),
             Some(Duration::ZERO) => open.extend(of(hold).map(|it| (Some(hold.key()), it))),
-            Some(left) => look = look.min(left),
+            Some(left) => wait = wait.min(left),
             None => {}
         }
     }
@@ -97,7 +97,7 @@ pub fn next(
         match (turn, probes) {
             (Duration::ZERO, Some(key)) => return Next::Probe(key.clone(), (*it).clone()),
             (Duration::ZERO, None) => return Next::Wake((*it).clone()),
-            (turn, _) => look = look.min(turn),
+            (turn, _) => wait = wait.min(turn),
         }
     }
     let over = holds.iter().filter(|hold| !hold.lasts());
@@ -107,7 +107,7 @@ pub fn next(
             return Next::End(Box::new(hold.clone()));
         }
     }
-    Next::Look((!holds.is_empty() || !waiting.is_empty()).then_some(look))
+    Next::Wait((!holds.is_empty() || !waiting.is_empty()).then_some(wait))
 }
 
 /// The agents that wait for this hold to end.
@@ -122,8 +122,8 @@ fn waiting_for<'a>(
 
 /// Whether the settings let this agent be woken at all. One that ended is started in any case.
 fn may_be(it: &Waiting, policy: &UsageLimit) -> bool {
-    let is_told = policy.wake && !policy.wake_except.contains(&it.agent.role());
-    it.parked == Parked::Ended || is_told
+    let is_prompted = policy.wake && !policy.wake_except.contains(&it.agent.role());
+    it.waits_as == Waits::Ended || is_prompted
 }
 
 /// The time until a hold is over, or may be tried; `None` while only a person can end it.

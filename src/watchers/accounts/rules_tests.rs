@@ -62,8 +62,8 @@ fn run(accounts: &Accounts, (from, to): (i64, i64), policy: &UsageLimit) -> Vec<
         loop {
             let now = at(second);
             let what = match next(&accounts.view(now), &pace, now, policy, &TimeZone::UTC) {
-                Next::Tell(hold) => {
-                    accounts.told(&hold.key());
+                Next::Report(hold) => {
+                    accounts.reported(&hold.key());
                     "told".to_owned()
                 }
                 Next::Over(key) => {
@@ -89,7 +89,7 @@ fn run(accounts: &Accounts, (from, to): (i64, i64), policy: &UsageLimit) -> Vec<
                     accounts.end(&hold.key());
                     "ended".to_owned()
                 }
-                Next::Look(_) => break,
+                Next::Wait(_) => break,
             };
             done.push((second, what));
         }
@@ -98,9 +98,9 @@ fn run(accounts: &Accounts, (from, to): (i64, i64), policy: &UsageLimit) -> Vec<
 }
 
 fn wake(accounts: &Accounts, it: &Waiting, now: Now) {
-    match it.parked {
-        Parked::Ended => accounts.release(&it.agent),
-        Parked::Lives { .. } => drop(accounts.told_to_continue(&it.agent, now)),
+    match it.waits_as {
+        Waits::Ended => accounts.release(&it.agent),
+        Waits::Lives { .. } => drop(accounts.prompted(&it.agent, now)),
     }
 }
 
@@ -158,7 +158,7 @@ fn one_that_meets_it_again_ends_the_waking() {
     assert_eq!(lines(&first), [(12, "told"), (110, "over"), (110, "r/witness")]);
     limited(&accounts, "r/witness", Some(200), 111);
     let then = run(&accounts, (112, 300), &policy());
-    assert_eq!(then[0], (210, "over".to_owned()), "the same limit is not told again: {then:?}");
+    assert_eq!(then[0], (210, "over".to_owned()), "the same limit is not reported again: {then:?}");
     // Another one is.
     let accounts = register(&["r/polecats/a", "r/witness"]);
     limited(&accounts, "r/witness", Some(100), 10);
@@ -220,12 +220,12 @@ fn a_lost_login_waits_for_its_file_and_is_tried_by_one() {
 }
 
 #[test]
-fn nothing_waits_for_a_look() {
+fn without_holds_and_waiting_agents_no_timer_is_set() {
     let accounts = register(&["deacon"]);
     let pace = Pace::default();
     let ask = |accounts: &Accounts| next(&accounts.view(at(5)), &pace, at(5), &policy(), &TimeZone::UTC);
-    assert_eq!(ask(&accounts), Next::Look(None));
+    assert_eq!(ask(&accounts), Next::Wait(None));
     limited(&accounts, "deacon", Some(30), 5);
-    accounts.told(&(account("/one"), Cause::UsageLimit));
-    assert_eq!(ask(&accounts), Next::Look(Some(Duration::from_secs(35))));
+    accounts.reported(&(account("/one"), Cause::UsageLimit));
+    assert_eq!(ask(&accounts), Next::Wait(Some(Duration::from_secs(35))));
 }

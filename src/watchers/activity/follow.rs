@@ -47,7 +47,7 @@ impl Followed {
 
 /// Where the transcript of this agent is; or why that is not known.
 pub async fn locate(deps: &Deps, living: &Living, began: Timestamp) -> Result<Followed, String> {
-    let look = deps.processes.look(living.process.pid, account::VARIABLES).await;
+    let look = deps.processes.details(living.process.pid, account::VARIABLES).await;
     let look = look.map_err(|error| error.to_string())?.ok_or("its process has ended")?;
     let environment = look.environment.ok_or("the environment of its process cannot be read")?;
     let directory = look.directory.ok_or("the directory of its process cannot be read")?;
@@ -122,7 +122,7 @@ pub async fn look(deps: &Deps, living: &Living) -> Option<Seen> {
     let mut seen = Seen { is_stopped: false, cpu: Default::default() };
     for pid in living.all.iter().take(PROCESSES) {
         // One that has ended meanwhile is none that computes.
-        if let Some(look) = deps.processes.look(*pid, &[]).await.ok()? {
+        if let Some(look) = deps.processes.details(*pid, &[]).await.ok()? {
             seen.cpu += look.cpu;
             seen.is_stopped |= look.is_stopped && *pid == living.process.pid;
         }

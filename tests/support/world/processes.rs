@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use async_trait::async_trait;
-use gastown_supervisor::processes::{Ended, Invocation, Look, Process, Processes, ProcessesError, Resident};
+use gastown_supervisor::processes::{
+    Details, Ended, Invocation, Process, Processes, ProcessesError, Resident,
+};
 
 use super::{
     Condition, FakeSession, World,
@@ -141,14 +143,14 @@ impl Processes for World {
         answer
     }
 
-    async fn look(
+    async fn details(
         &self,
         pid: u32,
         variables: &'static [&'static str],
-    ) -> Result<Option<Look>, ProcessesError> {
+    ) -> Result<Option<Details>, ProcessesError> {
         let probability = self.state().weather.fail;
-        let fate = self.fate("look", TABLE_CAP, probability);
-        self.arrive("look", &fate).await;
+        let fate = self.fate("details", TABLE_CAP, probability);
+        self.arrive("details", &fate).await;
         let answer = match fate.fails {
             true => Err(ProcessesError("it is not mounted".to_owned())),
             false => {
@@ -158,7 +160,12 @@ impl Processes for World {
                     let mut environment = session.environment.clone();
                     environment.retain(|name, _| variables.contains(&name.as_str()));
                     let directory = Some(session.directory.clone());
-                    Look { environment: Some(environment), directory, is_stopped: false, cpu: Duration::ZERO }
+                    Details {
+                        environment: Some(environment),
+                        directory,
+                        is_stopped: false,
+                        cpu: Duration::ZERO,
+                    }
                 }))
             }
         };
