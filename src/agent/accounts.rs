@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use age::Written;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -24,30 +25,31 @@ use crate::{
     ports::Ports,
     sessions::scan::{self, Glimpse},
     supervision::messages::Broadcast,
-    town::{settings::Settings, usage_limit::reset},
+    town::{identity::Identity, settings::Settings, usage_limit::reset},
 };
 
+mod age;
+pub mod hold;
 pub mod register;
+mod stored;
 
-/// Takes a reading of a living agent. To be called when it changed; calling it again with the same changes nothing.
-pub async fn saw(deps: &Deps, agent: &AgentSpec, reading: &Reading) {
+/// Takes a reading of an agent, of a screen that was last seen without it at `unseen`. To be called when it changed; calling it
+/// again with the same changes nothing.
+pub async fn saw(deps: &Deps, agent: &AgentSpec, reading: &Reading, unseen: Option<Timestamp>) {
     let identity = &agent.identity;
     let is_news = match &reading.activity {
         Activity::Limited(sentence) => {
             learn(deps, agent).await;
-            let now = deps.now();
-            let written = if reading.source == Source::Transcript { reading.since } else { now.wall };
-            let ends = reset::of(sentence, written, &deps.clock.zone());
-            let retry = deps.settings().usage_limit.retry_every;
-            deps.accounts.limited(identity, (sentence, reading), ends, retry, now)
+            let (now, retry) = (deps.now(), deps.settings().usage_limit.retry_every);
+            let written = written(deps, identity, reading, unseen);
+            let ends = age::ends(sentence, written, now.wall, retry, &deps.clock.zone());
+            deps.accounts.limited(identity, (sentence, reading), ends, now)
         }
         Activity::LoggedOut(sentence) => {
             learn(deps, agent).await;
-            let credentials = match deps.accounts.of(identity) {
-                Some(account) => credentials(deps, &account).await,
-                None => None,
-            };
-            deps.accounts.logged_out(identity, (sentence, reading), credentials, deps.now())
+            let written = written(deps, identity, reading, unseen);
+            let lost = lost(deps, identity, written).await;
+            deps.accounts.logged_out(identity, (sentence, reading), lost, deps.now())
         }
         Activity::Working => deps.accounts.works(identity, reading.source),
         Activity::Idle | Activity::WaitingAtQuestion(_) | Activity::Hung(_) => false,
@@ -56,6 +58,27 @@ pub async fn saw(deps: &Deps, agent: &AgentSpec, reading: &Reading) {
         tracing::debug!(agent = %identity, "its {} says that it is {}", reading.source, reading.activity.code());
         changed(deps);
     }
+}
+
+/// When what a reading says was written. A record has its time; a screen only shows it since some time.
+fn written(deps: &Deps, agent: &Identity, reading: &Reading, unseen: Option<Timestamp>) -> Written {
+    if reading.source == Source::Transcript {
+        return Written { not_before: reading.since, not_after: reading.since };
+    }
+    let since = deps.accounts.shows_since(agent);
+    Written { not_before: since.max(unseen).unwrap_or(Timestamp::MIN), not_after: deps.now().wall }
+}
+
+/// The fingerprint of the file with the login of an agent's account, if what the agent says of it is of now.
+async fn lost(deps: &Deps, agent: &Identity, written: Written) -> Option<Option<String>> {
+    let account = deps.accounts.of(agent)?;
+    // First the content: a change after it was read is noticed later.
+    let fingerprint = credentials(deps, &account).await;
+    let changed = match account.credentials() {
+        Some(file) => deps.files.modified(&file).await.ok(),
+        None => None,
+    };
+    age::is_lost(written, changed, deps.now().wall).then_some(fingerprint)
 }
 
 /// Tells the actor that looks after the accounts that the register changed.

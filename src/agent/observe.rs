@@ -116,7 +116,7 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How) -> Observation {
         read_last_screen(deps, spec, left.filter(|_| matches!(seen.presence, Presence::Dead(_)))).await;
         let last = how.life.as_deref().and_then(|id| deps.records.screen(&spec.identity, Some(id)));
         if let Some(screen) = last {
-            screens::at_its_end(deps, spec, &screen.lines).await;
+            screens::at_its_end(deps, spec, &screen).await;
             seen.usage_limit = screens::limit(deps, &screen.lines);
             seen.question = screen.question.clone();
         }

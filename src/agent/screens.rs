@@ -6,7 +6,7 @@ use super::{
     accounts,
     activity::{Activity, Reading, Source, noting},
     oom,
-    record::screens::Turn,
+    record::screens::{Screen, Turn},
 };
 use crate::{
     agent::{history::Entry, questions, spec::AgentSpec},
@@ -51,13 +51,13 @@ fn saw(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget, lines: Vec<String>) {
 /// Reads what this pane of an agent shows now. A question at which the agent waits is reported once.
 pub async fn read(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget) -> Result<Vec<String>, SessionsError> {
     let lines = deps.sessions.capture(pane, SCREEN_LINES).await?;
+    let says = |lines: &[String]| activity(lines, limit_of_living(deps, lines));
+    let (activity, before) = (says(&lines), deps.records.screen_alive(&agent.identity, pane.session_id()));
     saw(deps, agent, pane, lines.clone());
-    let reading = Reading {
-        activity: activity(&lines, limit_of_living(deps, &lines)),
-        source: Source::Screen,
-        since: deps.now().wall,
-    };
-    accounts::saw(deps, agent, &reading).await;
+    deps.records.screen_is_alive(&agent.identity);
+    let unseen = before.filter(|before| says(&before.lines) != activity).map(|before| before.at.wall);
+    let reading = Reading { activity, source: Source::Screen, since: deps.now().wall };
+    accounts::saw(deps, agent, &reading, unseen).await;
     Ok(lines)
 }
 
@@ -81,12 +81,15 @@ pub async fn read_left(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget) -> Res
 }
 
 /// Takes the last screen of an agent whose end is being judged.
-pub async fn at_its_end(deps: &Deps, agent: &AgentSpec, lines: &[String]) {
-    let activity = activity(lines, limit(deps, lines));
+pub async fn at_its_end(deps: &Deps, agent: &AgentSpec, screen: &Screen) {
+    let says = |lines: &[String]| activity(lines, limit(deps, lines));
+    let activity = says(&screen.lines);
     if activity != Activity::Working {
         deps.accounts.said_its_last(&agent.identity);
         let reading = Reading { activity, source: Source::Screen, since: deps.now().wall };
-        accounts::saw(deps, agent, &reading).await;
+        let before = deps.records.screen_alive(&agent.identity, screen.pane.session_id());
+        let before = before.filter(|before| says(&before.lines) != reading.activity);
+        accounts::saw(deps, agent, &reading, before.map(|before| before.at.wall)).await;
     }
 }
 

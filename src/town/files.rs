@@ -14,6 +14,7 @@ use std::{
 
 use async_trait::async_trait;
 use fs4::{FileExt, TryLockError};
+use jiff::Timestamp;
 
 use super::{
     disk_task, hold,
@@ -63,6 +64,9 @@ pub trait Files: Send + Sync {
 
     /// True when something of that name exists. An error when that could not be found out.
     async fn exists(&self, path: &Path) -> io::Result<bool>;
+
+    /// When the content of a file last changed.
+    async fn modified(&self, path: &Path) -> io::Result<Timestamp>;
 
     /// True when the path exists and is a directory.
     async fn is_dir(&self, path: &Path) -> io::Result<bool>;
@@ -116,6 +120,11 @@ impl Files for Disk {
 
     async fn is_dir(&self, path: &Path) -> io::Result<bool> {
         disk_task::run(path, |path| in_the_town(kind(path)).map(|kind| kind == Kind::Directory)).await
+    }
+
+    async fn modified(&self, path: &Path) -> io::Result<Timestamp> {
+        let changed = disk_task::run(path, |path| in_the_town(fs::metadata(path)?.modified())).await?;
+        Timestamp::try_from(changed).map_err(io::Error::other)
     }
 
     async fn real_path(&self, path: &Path) -> io::Result<PathBuf> {

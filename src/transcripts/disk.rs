@@ -19,7 +19,7 @@ use notify::EventKind;
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
-use super::{Belongs, Candidate, HEAD, Head, Seat, Silence, Tail, Transcripts, choose};
+use super::{Belongs, Candidate, HEAD, Head, Location, Silence, Tail, Transcripts, choose};
 use crate::{
     terminal,
     town::{disk_task, opening, watched::Watched},
@@ -65,9 +65,9 @@ impl Default for DiskTranscripts {
 
 #[async_trait]
 impl Transcripts for DiskTranscripts {
-    async fn find(&self, seat: &Seat) -> Result<PathBuf, Silence> {
-        let (seat, first) = (seat.clone(), seat.directories.first().cloned().unwrap_or_default());
-        let found = disk_task::run(&first.clone(), move |_| Ok(find(&seat))).await;
+    async fn find(&self, location: &Location) -> Result<PathBuf, Silence> {
+        let (location, first) = (location.clone(), location.directories.first().cloned().unwrap_or_default());
+        let found = disk_task::run(&first.clone(), move |_| Ok(find(&location))).await;
         found.unwrap_or_else(|error| Err(Silence::Unreadable(first, error)))
     }
 
@@ -109,23 +109,23 @@ fn nearest(path: &Path) -> Option<(PathBuf, Identity)> {
     })
 }
 
-fn find(seat: &Seat) -> Result<PathBuf, Silence> {
+fn find(location: &Location) -> Result<PathBuf, Silence> {
     let mut candidates = Vec::new();
-    for directory in &seat.directories {
+    for directory in &location.directories {
         let entries = match fs::read_dir(directory) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(Silence::Unreadable(directory.clone(), error)),
         };
         for entry in entries.take(FILES).flatten() {
-            let is_wanted = entry.file_name().to_str().is_some_and(seat.names);
+            let is_wanted = entry.file_name().to_str().is_some_and(location.names);
             if let Some(candidate) = Some(entry.path()).filter(|_| is_wanted).and_then(candidate) {
                 candidates.push(candidate);
             }
         }
     }
-    candidates.retain(|candidate| candidate.written >= seat.since);
-    if let Belongs::ByHead(directory, judge) = &seat.belongs {
+    candidates.retain(|candidate| candidate.written >= location.since);
+    if let Belongs::ByHead(directory, judge) = &location.belongs {
         let mut own = Vec::new();
         for candidate in candidates {
             match head(&candidate.path).map(|head| judge(&head)) {
@@ -141,8 +141,8 @@ fn find(seat: &Seat) -> Result<PathBuf, Silence> {
         }
         candidates = own;
     }
-    let directory = seat.directories.first().map(PathBuf::as_path).unwrap_or(Path::new(""));
-    choose(candidates, seat.since, directory)
+    let directory = location.directories.first().map(PathBuf::as_path).unwrap_or(Path::new(""));
+    choose(candidates, location.since, directory)
 }
 
 fn candidate(path: PathBuf) -> Option<Candidate> {
@@ -185,8 +185,8 @@ mod tests {
 
     const DEADLINE: Duration = Duration::from_secs(10);
 
-    fn seat(directory: &Path) -> Seat {
-        Seat {
+    fn location(directory: &Path) -> Location {
+        Location {
             directories: vec![directory.to_owned()],
             names: |name| name.ends_with(".jsonl"),
             belongs: Belongs::All,
@@ -210,24 +210,24 @@ mod tests {
         fs::write(&path, "short\n").unwrap();
         let tail = disk.tail(&path, 8).await.unwrap();
         assert_eq!((tail.bytes.as_slice(), tail.is_whole), (&b"short\n"[..], true), "it was replaced");
-        assert_eq!(disk.find(&seat(directory.path())).await.unwrap(), path);
+        assert_eq!(disk.find(&location(directory.path())).await.unwrap(), path);
     }
 
     #[tokio::test]
     async fn what_cannot_be_read_is_silent_and_says_why() {
         let directory = tempfile::tempdir().unwrap();
         let disk = DiskTranscripts::new();
-        let why = async |seat: Seat| disk.find(&seat).await.unwrap_err().to_string();
-        assert_eq!(why(seat(&directory.path().join("none"))).await, "no transcript has been written yet");
+        let why = async |location: Location| disk.find(&location).await.unwrap_err().to_string();
+        assert_eq!(why(location(&directory.path().join("none"))).await, "no transcript has been written yet");
         fs::write(directory.path().join("file"), "").unwrap();
-        assert!(why(seat(&directory.path().join("file"))).await.contains("Not a directory"));
+        assert!(why(location(&directory.path().join("file"))).await.contains("Not a directory"));
         fs::create_dir(directory.path().join("a.jsonl")).unwrap();
-        assert_eq!(why(seat(directory.path())).await, "no transcript has been written yet", "no file");
+        assert_eq!(why(location(directory.path())).await, "no transcript has been written yet", "no file");
         let closed = directory.path().join("closed");
         fs::create_dir(&closed).unwrap();
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
         // Root reads everything.
-        let got = why(seat(&closed)).await;
+        let got = why(location(&closed)).await;
         assert!(got.contains("ermission denied") || rustix::process::geteuid().is_root(), "{got}");
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
     }
@@ -243,7 +243,7 @@ mod tests {
         }
         let directory = tempfile::tempdir().unwrap();
         let disk = DiskTranscripts::new();
-        let own = Seat { belongs: Belongs::ByHead("/w".into(), judge), ..seat(directory.path()) };
+        let own = Location { belongs: Belongs::ByHead("/w".into(), judge), ..location(directory.path()) };
         for (name, content) in [("a.jsonl", "/w"), ("b.jsonl", "/other"), ("c.jsonl", "sub")] {
             fs::write(directory.path().join(name), content).unwrap();
         }

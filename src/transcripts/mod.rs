@@ -19,7 +19,7 @@ pub const HEAD: usize = 64 * 1024;
 
 /// Where the transcript of one process may be.
 #[derive(Debug, Clone)]
-pub struct Seat {
+pub struct Location {
     /// The directories it may be in.
     pub directories: Vec<PathBuf>,
     /// Whether a file of this name is a session's.
@@ -30,7 +30,7 @@ pub struct Seat {
     pub since: Timestamp,
 }
 
-/// Which files of a [`Seat`] may be the process's.
+/// Which files of a [`Location`] may be the process's.
 #[derive(Debug, Clone)]
 pub enum Belongs {
     /// All.
@@ -87,8 +87,8 @@ pub struct Tail {
 /// Finds, reads and watches transcripts.
 #[async_trait]
 pub trait Transcripts: Send + Sync {
-    /// The one file that the process of this seat writes.
-    async fn find(&self, seat: &Seat) -> Result<PathBuf, Silence>;
+    /// The one file that the process of this location writes.
+    async fn find(&self, location: &Location) -> Result<PathBuf, Silence>;
 
     /// At most the last `most` bytes of a file, whatever its size.
     async fn tail(&self, path: &Path, most: usize) -> io::Result<Tail>;

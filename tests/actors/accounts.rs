@@ -8,7 +8,10 @@ use std::{
 use gastown_supervisor::{
     agent::{
         account::Account,
-        accounts::register::{ACTOR, HeldAccount},
+        accounts::{
+            hold::{Ends, HeldAccount},
+            register::ACTOR,
+        },
         activity::{Activity, Reading, Source},
         confirmation::SessionKey,
     },
@@ -86,8 +89,8 @@ fn limited(world: &World, deps: &Deps, after: Duration) {
     let sentence = format!("until {at}");
     let activity = Activity::Limited(sentence.clone());
     let reading = Reading { activity, source: Source::Screen, since: world.wall() };
-    let reset = Some(Reset { at, exact: true });
-    assert!(deps.accounts.limited(&Identity::Deacon, (&sentence, &reading), reset, mins(15), deps.now()));
+    let ends = Ends::At(Reset { at, exact: true });
+    assert!(deps.accounts.limited(&Identity::Deacon, (&sentence, &reading), ends, deps.now()));
     deps.directory.send_to_other(ACTOR, Broadcast::AccountsChanged);
 }
 

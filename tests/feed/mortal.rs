@@ -135,6 +135,10 @@ impl Files for Mortal {
         Disk.exists(path).await
     }
 
+    async fn modified(&self, path: &Path) -> io::Result<jiff::Timestamp> {
+        Disk.modified(path).await
+    }
+
     async fn is_dir(&self, path: &Path) -> io::Result<bool> {
         Disk.is_dir(path).await
     }

@@ -234,3 +234,43 @@ fn a_hundred_agents_without_a_login_fail_at_most_once_for_each_try() {
         assert_eq!(world.events("login_restored").len(), 1);
     });
 }
+
+#[test]
+fn an_old_sentence_on_a_screen_holds_no_start_of_its_account() {
+    for (name, says, meets) in [
+        ("a limit of yesterday", AT_ELEVEN, false),
+        ("a login that was renewed", "Please run /login", false),
+        ("a limit that still lasts", AT_ELEVEN, true),
+    ] {
+        simulate(476, move |world| async move {
+            let (mut supervisor, all) = working(&world, 3).await;
+            supervisor.vanish().await;
+            // The next supervisor knows nothing of the account, and the screen is more than a day old.
+            world.remove("daemon/supervisor/accounts.json");
+            world.state().sessions.get_mut(&witness("r")).unwrap().shows = vec![says.to_owned()];
+            world.pass(mins(26 * 60)).await;
+            world.log_in(HOME, true, "renewed");
+            if meets {
+                world.use_up(HOME, "2026-02-03T11:00:00Z", AT_ELEVEN);
+            }
+            supervisor = world.supervisor().await;
+            world.pass(mins(2)).await;
+            let before = world.time();
+            world.crash_agent(&refinery("r"), false);
+            let kinds = ["usage_limit_reached", "login_lost"].map(|kind| world.events(kind).len());
+            if meets {
+                world.pass(mins(5)).await;
+                assert!(!world.state().lives(&refinery("r")), "{name}");
+                assert_eq!(supervisor.agent("r/refinery").await.state, "limited", "{name}");
+                assert_eq!(kinds, [1, 0], "{name}: confirmed by the one that tried");
+                return;
+            }
+            world.until(name, mins(2), |state| state.lives(&refinery("r")) && all_work(state, &all)).await;
+            assert!(wakes(&world, before).len() <= 2, "{name}");
+            assert_eq!(kinds, [0, 0], "{name}");
+            world.pass(mins(3)).await;
+            let kinds = ["usage_limit_reached", "login_lost", "usage_limit_over", "login_restored"];
+            assert_eq!(kinds.map(|kind| world.events(kind).len()), [0; 4], "{name}: nothing was reported");
+        });
+    }
+}

@@ -1,7 +1,9 @@
 //! What holds an account, whom that concerns, and until when.
 
+use jiff::SignedDuration;
+
 use super::*;
-use crate::agent::activity::Activity;
+use crate::{agent::activity::Activity, town::usage_limit::reset::Reset};
 
 fn at(seconds: i64) -> Now {
     let wall = "2026-02-02T08:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_secs(seconds);
@@ -32,10 +34,16 @@ fn reading(source: Source, since: i64) -> Reading {
     Reading { activity: Activity::Limited(String::new()), source, since: at(since).wall }
 }
 
+/// A limit that ends at this time, or at an unknown one.
+fn ends(until: Option<i64>) -> Ends {
+    match until {
+        Some(until) => Ends::At(Reset { at: at(until).wall, exact: true }),
+        None => Ends::TryAfter(Duration::from_secs(900)),
+    }
+}
+
 fn limited(accounts: &Accounts, name: &str, said: (&str, Source), until: Option<i64>, now: i64) -> bool {
-    let reset = until.map(|until| Reset { at: at(until).wall, exact: true });
-    let read = reading(said.1, now);
-    accounts.limited(&agent(name), (said.0, &read), reset, Duration::from_secs(900), at(now))
+    accounts.limited(&agent(name), (said.0, &reading(said.1, now)), ends(until), at(now))
 }
 
 fn denied(accounts: &Accounts, name: &str, now: i64) -> Option<String> {
@@ -102,9 +110,7 @@ fn a_sentence_that_stays_after_a_wake_is_the_old_one_for_a_while() {
     accounts.prompted(&agent("r/witness"), at(20));
     assert!(!limited(&accounts, "r/witness", ("resets 8am", SCREEN), Some(0), 40), "it settles");
     let old = reading(Source::Transcript, 19);
-    let reset = Some(Reset { at: at(7200).wall, exact: true });
-    let says =
-        |said| accounts.limited(&agent("r/witness"), (said, &old), reset, Duration::from_secs(900), at(40));
+    let says = |said| accounts.limited(&agent("r/witness"), (said, &old), ends(Some(7200)), at(40));
     assert!(!says("resets 10am"), "an old record");
     assert!(limited(&accounts, "r/witness", ("resets 9am", SCREEN), Some(3600), 41), "another sentence");
     let accounts = register();
@@ -187,10 +193,58 @@ fn what_is_stored_is_read_again() {
     accounts.wants_to_start(&agent("r/refinery"));
     let key = (account("/one"), Cause::UsageLimit);
     accounts.reported(&key);
-    let stored = serde_json::to_string(&*accounts.book.value()).unwrap();
-    let read: Book = serde_json::from_str(&stored).unwrap();
+    let stored = serde_json::to_string(&*accounts.stored.value()).unwrap();
+    let read: Stored = serde_json::from_str(&stored).unwrap();
     let next = Accounts::new("/nowhere".as_ref());
-    *next.book.value() = read;
+    *next.stored.value() = read;
     assert_eq!(next.view(at(20)), accounts.view(at(20)));
     assert!(next.view(at(20)).0[0].reported, "and not reported again");
+}
+
+#[test]
+fn a_sentence_that_may_be_old_lets_one_try() {
+    let may_be_old = |accounts: &Accounts, name: &str, now| {
+        let read = reading(SCREEN, now);
+        accounts.limited(&agent(name), ("resets 9am", &read), Ends::Unconfirmed, at(now))
+    };
+    let key = (account("/one"), Cause::UsageLimit);
+    let accounts = register();
+    assert!(may_be_old(&accounts, "r/witness", 10));
+    let denied = denied(&accounts, "r/refinery", 20);
+    assert!(denied.is_some_and(|why| why.contains("may be old")));
+    assert_eq!(until(&accounts, 20), Some(10), "it is tried at once");
+    // It meets the limit.
+    accounts.probe(&key, Some(&agent("r/refinery")), at(20));
+    limited(&accounts, "r/refinery", ("resets 9am", SCREEN), Some(3600), 30);
+    let hold = |accounts: &Accounts| accounts.view(at(40)).0.first().cloned();
+    let confirmed = hold(&accounts).unwrap();
+    assert!(confirmed.confirmed && confirmed.exact && confirmed.probe.is_none(), "{confirmed:?}");
+    assert_eq!((until(&accounts, 40), confirmed.by.to_string()), (Some(3600), "r/refinery".to_owned()));
+    // It changes nothing of what is known, nor of what is over.
+    may_be_old(&accounts, "r/witness", 50);
+    assert_eq!(until(&accounts, 60), Some(3600));
+    accounts.is_over(&key, at(3700).wall);
+    accounts.prompted(&agent("r/witness"), at(3701));
+    let read = reading(SCREEN, 3740);
+    accounts.limited(&agent("r/witness"), ("resets 10am", &read), Ends::Unconfirmed, at(3740));
+    assert_eq!(until(&accounts, 3750), None);
+    let (_, waiting) = accounts.view(at(3750));
+    assert!(waiting.iter().any(|it| it.agent == agent("r/witness")), "but that agent waits");
+}
+
+#[test]
+fn a_lost_login_that_may_be_old_ends_no_try() {
+    let accounts = register();
+    let key = (account("/one"), Cause::LoggedOut);
+    let says = |name: &str, lost: Option<&str>, now| {
+        let read = reading(SCREEN, now);
+        let lost = lost.map(|it| Some(it.to_owned()));
+        accounts.logged_out(&agent(name), ("Please run /login", &read), lost, at(now))
+    };
+    assert!(says("r/witness", Some("first"), 10));
+    assert_eq!(until(&accounts, 20), None);
+    assert!(accounts.credentials(&key, &Some("second".to_owned()), at(100).wall));
+    // An agent that has said so for long is read for the first time.
+    assert!(says("r/refinery", None, 110));
+    assert_eq!(until(&accounts, 120), Some(100), "the new login is still to be tried");
 }

@@ -13,7 +13,7 @@ use crate::{agent::program::Provider, town::usage_limit::UsageLimits, transcript
 mod claude;
 mod codex;
 mod gemini;
-pub mod seat;
+pub mod location;
 
 /// How much of the end of a transcript is read, at first and at most, in bytes.
 pub const TAILS: [usize; 2] = [16 * 1024, 256 * 1024];

@@ -36,6 +36,8 @@ pub(super) struct Watched {
     /// What its session said of it; `None` until it was asked.
     marks: Option<Marks>,
     screen: Option<Arc<Screen>>,
+    /// The last one that was read while it lived.
+    alive: Option<Arc<Screen>>,
     /// What the kernel had counted in its cgroups when it was last seen alive.
     oom: Option<Counters>,
     /// Where an earlier supervisor last saw it: the incarnation of its session, and the pane.
@@ -82,7 +84,8 @@ impl Records {
         if watched.as_ref().is_none_or(|before| before.agent != *agent) {
             let home = life.as_ref().and_then(|life| Some((life.session.clone(), life.pane.clone()?)));
             let agent = agent.clone();
-            *watched = Some(Watched { agent, names: None, marks: None, screen: None, oom: None, home });
+            *watched =
+                Some(Watched { agent, names: None, marks: None, screen: None, alive: None, oom: None, home });
         }
     }
 
@@ -118,7 +121,19 @@ impl Records {
 
     /// Drops the screen, because a new session of this agent was created: the screen belongs to the previous one.
     pub fn forget_screen(&self, identity: &Identity) {
-        self.watched(identity, |watched| watched.screen = None);
+        self.watched(identity, |watched| (watched.screen, watched.alive) = (None, None));
+    }
+
+    /// The screen that was just read is one of an agent that lives.
+    pub fn screen_is_alive(&self, identity: &Identity) {
+        self.watched(identity, |watched| watched.alive = watched.screen.clone());
+    }
+
+    /// The last screen that was read while an agent lived, in the incarnation of its session with this id.
+    pub fn screen_alive(&self, identity: &Identity, id: &str) -> Option<Arc<Screen>> {
+        let agents = self.agents.lock();
+        let screen = agents.get(identity)?.watched.as_ref()?.alive.as_ref()?;
+        (screen.pane.session_id() == id).then(|| screen.clone())
     }
 
     /// Stores the current screen of a watched agent, in this pane. Returns a question that appeared or disappeared.
@@ -186,6 +201,7 @@ impl Records {
                 over.push(watched.agent.clone());
             }
             watched.screen.take_if(|it| is_gone(it) && now.since(it.at) > KEPT);
+            watched.alive.take_if(|it| is_gone(it) && now.since(it.at) > KEPT);
         }
         (there, over)
     }

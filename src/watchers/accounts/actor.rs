@@ -8,14 +8,15 @@ use std::{sync::Arc, time::Duration};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use super::{
+    reports,
     rules::{self, Next, PROBE_SETTLES, PUT_OFF, Pace},
-    telling,
 };
 use crate::{
     agent::{
         accounts::{
             self,
-            register::{ACTOR, HeldAccount, Hold, Key, Waiting, Waits},
+            hold::{HeldAccount, Hold, Key},
+            register::{ACTOR, Waiting, Waits},
         },
         confirmation::Permission,
         history::Entry,
@@ -205,21 +206,21 @@ impl AccountsState {
     }
 
     fn report(&mut self, hold: &Hold, now: Now) {
-        let text = telling::text(hold, now, &self.deps.clock.zone());
-        self.deps.problems.report(telling::problem(hold), text);
+        let text = reports::text(hold, now, &self.deps.clock.zone());
+        self.deps.problems.report(reports::problem(hold), text);
         self.deps.accounts.reported(&hold.key());
         let agents = self.deps.accounts.snapshot();
         let agents =
             agents.iter().find(|it| it.account == hold.account.to_string()).map_or(0, |it| it.agents);
-        self.send(telling::held(hold, agents, now.wall));
+        self.send(reports::held(hold, agents, now.wall));
     }
 
     fn end(&mut self, hold: &Hold, now: Now) {
-        self.deps.problems.clear(&telling::problem(hold));
+        self.deps.problems.clear(&reports::problem(hold));
         self.deps.accounts.end(&hold.key());
         if hold.reported {
             tracing::info!(reason = "account_usable", "{} can be used again", hold.account);
-            self.send(telling::over(hold, now.wall));
+            self.send(reports::over(hold, now.wall));
         }
     }
 
@@ -360,7 +361,7 @@ async fn prompt(deps: &Deps, agent: &Identity) -> Outcome {
             return Outcome::NotNow;
         }
     };
-    tracing::info!(agent = %agent, reason = "woken", "its usage limit is over, {done}");
+    tracing::info!(agent = %agent, reason = "woken", "its account can be used again, {done}");
     let entry = Entry::word(deps.now().wall, "woken", "its account can be used again", &done);
     deps.records.happened(agent, entry);
     outcome

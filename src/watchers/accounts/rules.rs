@@ -10,7 +10,10 @@ use jiff::{SignedDuration, tz::TimeZone};
 
 use crate::{
     agent::{
-        accounts::register::{Cause, Hold, Key, Waiting, Waits},
+        accounts::{
+            hold::{Cause, Hold, Key},
+            register::{Waiting, Waits},
+        },
         restart::later,
     },
     clock::Now,
@@ -65,7 +68,7 @@ pub fn next(
     policy: &UsageLimit,
     zone: &TimeZone,
 ) -> Next {
-    if let Some(hold) = holds.iter().find(|hold| hold.lasts() && !hold.reported) {
+    if let Some(hold) = holds.iter().find(|hold| hold.lasts() && hold.confirmed && !hold.reported) {
         return Next::Report(Box::new(hold.clone()));
     }
     let mut wait = LONGEST_WAIT;
@@ -84,7 +87,7 @@ pub fn next(
         }
         match left(hold, now, policy) {
             Some(Duration::ZERO) if hold.exact || of(hold).next().is_none() => return Next::Over(hold.key()),
-            Some(Duration::ZERO) => open.extend(of(hold).map(|it| (Some(hold.key()), it))),
+            Some(Duration::ZERO) => open.extend(who_tries(hold, of(hold)).map(|it| (Some(hold), it))),
             Some(left) => wait = wait.min(left),
             None => {}
         }
@@ -93,9 +96,13 @@ pub fn next(
     open.extend(waiting.iter().filter(|it| may_be(it, policy) && !is_held(it)).map(|it| (None, it)));
     open.sort_by_key(|(_, it)| (it.agent.role().facts().priority, it.agent.clone()));
     let due = |it: &Waiting| pace.put_off.get(&it.agent).is_none_or(|until| *until <= now.mono);
-    if let Some((probes, it)) = open.iter().find(|(_, it)| due(it)).filter(|_| !is_quiet) {
+    // A start that only waits because of an old sentence would have been made in any case.
+    let may_be_now = |hold: &Option<&Hold>, it: &Waiting| {
+        !is_quiet || hold.is_some_and(|hold| !hold.confirmed) && it.waits_as == Waits::Ended
+    };
+    if let Some((probes, it)) = open.iter().find(|(hold, it)| due(it) && may_be_now(hold, it)) {
         match (turn, probes) {
-            (Duration::ZERO, Some(key)) => return Next::Probe(key.clone(), (*it).clone()),
+            (Duration::ZERO, Some(hold)) => return Next::Probe(hold.key(), (*it).clone()),
             (Duration::ZERO, None) => return Next::Wake((*it).clone()),
             (turn, _) => wait = wait.min(turn),
         }
@@ -120,6 +127,16 @@ fn waiting_for<'a>(
     waiting.iter().filter(is_meant).collect::<Vec<_>>().into_iter()
 }
 
+/// Who of these may try the account of a hold. Where its sentence may be old, a start comes first, which types nothing.
+fn who_tries<'a>(
+    hold: &Hold,
+    waiting: impl Iterator<Item = &'a Waiting>,
+) -> impl Iterator<Item = &'a Waiting> {
+    let (starts, live): (Vec<_>, Vec<_>) = waiting.partition(|it| it.waits_as == Waits::Ended);
+    let live = if hold.confirmed || starts.is_empty() { live } else { Vec::new() };
+    starts.into_iter().chain(live)
+}
+
 /// Whether the settings let this agent be woken at all. One that ended is started in any case.
 fn may_be(it: &Waiting, policy: &UsageLimit) -> bool {
     let is_prompted = policy.wake && !policy.wake_except.contains(&it.agent.role());
@@ -128,7 +145,8 @@ fn may_be(it: &Waiting, policy: &UsageLimit) -> bool {
 
 /// The time until a hold is over, or may be tried; `None` while only a person can end it.
 fn left(hold: &Hold, now: Now, policy: &UsageLimit) -> Option<Duration> {
-    let margin = if hold.cause == Cause::UsageLimit { policy.margin } else { Duration::ZERO };
+    let margin =
+        if hold.cause == Cause::UsageLimit && hold.confirmed { policy.margin } else { Duration::ZERO };
     let until = later(hold.until?, margin);
     Some(Duration::try_from(until.duration_since(now.wall)).unwrap_or_default())
 }

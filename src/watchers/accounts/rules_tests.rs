@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     agent::{
         account::Account,
-        accounts::register::Accounts,
+        accounts::{hold::Ends, register::Accounts},
         activity::{Activity, Reading, Source},
         confirmation::SessionKey,
     },
@@ -46,9 +46,11 @@ fn reading() -> Reading {
 
 /// This agent meets a limit at `when` that ends at `until`, or nobody knows when.
 fn limited(accounts: &Accounts, name: &str, until: Option<i64>, when: i64) {
-    let reset = until.map(|until| Reset { at: at(until).wall, exact: true });
-    let said = format!("until {until:?}");
-    accounts.limited(&agent(name), (&said, &reading()), reset, Duration::from_secs(900), at(when));
+    let ends = match until {
+        Some(until) => Ends::At(Reset { at: at(until).wall, exact: true }),
+        None => Ends::TryAfter(Duration::from_secs(900)),
+    };
+    accounts.limited(&agent(name), (&format!("until {until:?}"), &reading()), ends, at(when));
 }
 
 fn policy() -> UsageLimit {
@@ -202,7 +204,7 @@ fn a_lost_login_waits_for_its_file_and_is_tried_by_one() {
     let accounts = register(&["r/polecats/a", "r/witness"]);
     let credentials = |text: &str| Some(text.to_owned());
     for name in ["r/polecats/a", "r/witness"] {
-        accounts.logged_out(&agent(name), ("run /login", &reading()), credentials("old"), at(10));
+        accounts.logged_out(&agent(name), ("run /login", &reading()), Some(credentials("old")), at(10));
     }
     assert_eq!(lines(&run(&accounts, (12, 4000), &policy())), [(12, "told")]);
     let key = (account("/one"), Cause::LoggedOut);
@@ -211,7 +213,12 @@ fn a_lost_login_waits_for_its_file_and_is_tried_by_one() {
     let done = run(&accounts, (4001, 4002), &policy());
     assert_eq!(lines(&done), [(4001, "r/witness tries")]);
     // It fails: the others wait for another login.
-    accounts.logged_out(&agent("r/witness"), ("still: run /login", &reading()), credentials("new"), at(4010));
+    accounts.logged_out(
+        &agent("r/witness"),
+        ("still: run /login", &reading()),
+        Some(credentials("new")),
+        at(4010),
+    );
     assert_eq!(lines(&run(&accounts, (4011, 9000), &policy())), []);
     assert!(accounts.credentials(&key, &credentials("newer"), at(9000).wall));
     let done = run(&accounts, (9001, 9100), &policy());
@@ -228,4 +235,50 @@ fn without_holds_and_waiting_agents_no_timer_is_set() {
     limited(&accounts, "deacon", Some(30), 5);
     accounts.reported(&(account("/one"), Cause::UsageLimit));
     assert_eq!(ask(&accounts), Next::Wait(Some(Duration::from_secs(35))));
+}
+
+#[test]
+fn a_sentence_that_may_be_old_is_tried_at_once_and_reported_only_when_it_is_met() {
+    let late = quiet(&serde_json::json!("08:00-08:10")).unwrap();
+    let not_prompted = UsageLimit { wake: false, ..policy() };
+    for (name, policy, starts, expected) in [
+        (
+            "a start comes first",
+            policy(),
+            true,
+            vec![(12, "r/witness tries"), (47, "it is well"), (47, "deacon"), (47, "ended")],
+        ),
+        (
+            "else one that lives",
+            policy(),
+            false,
+            vec![(12, "deacon tries"), (47, "it is well"), (47, "ended")],
+        ),
+        ("nobody may be prompted", not_prompted.clone(), false, vec![(12, "over"), (12, "ended")]),
+        (
+            "a start all the same",
+            not_prompted,
+            true,
+            vec![(12, "r/witness tries"), (47, "it is well"), (47, "ended")],
+        ),
+        ("quiet hours", UsageLimit { quiet: late, ..policy() }, false, vec![]),
+        (
+            "a start in quiet hours",
+            UsageLimit { quiet: late, ..policy() },
+            true,
+            vec![(12, "r/witness tries"), (47, "it is well"), (107, "ended")],
+        ),
+    ] {
+        let accounts = register(&["deacon", "r/witness"]);
+        accounts.limited(&agent("deacon"), ("resets 9am", &reading()), Ends::Unconfirmed, at(10));
+        if starts {
+            accounts.wants_to_start(&agent("r/witness"));
+        }
+        assert_eq!(lines(&run(&accounts, (12, 300), &policy)), expected, "{name}");
+    }
+    let accounts = register(&["deacon", "r/witness"]);
+    accounts.limited(&agent("deacon"), ("resets 9am", &reading()), Ends::Unconfirmed, at(10));
+    assert_eq!(lines(&run(&accounts, (12, 13), &policy())), [(12, "deacon tries")]);
+    limited(&accounts, "deacon", Some(100), 20);
+    assert_eq!(lines(&run(&accounts, (21, 22), &policy())), [(21, "told")], "now it is known");
 }

@@ -218,12 +218,12 @@ impl ActivityState {
 
     /// Whether another agent works in the same directory with the same program: whose transcript is which is not known.
     fn shares(&self, identity: &Identity) -> bool {
-        let seat = |known: &Known| {
+        let location = |known: &Known| {
             let followed = known.followed.as_ref()?;
-            Some((followed.seat.directories.last()?.clone(), followed.directory.clone()))
+            Some((followed.location.directories.last()?.clone(), followed.directory.clone()))
         };
-        let Some(own) = self.agents.get(identity).and_then(seat) else { return false };
-        self.agents.iter().any(|(other, known)| other != identity && seat(known).as_ref() == Some(&own))
+        let Some(own) = self.agents.get(identity).and_then(location) else { return false };
+        self.agents.iter().any(|(other, known)| other != identity && location(known).as_ref() == Some(&own))
     }
 
     /// Reads the transcript of an agent, unless that is being done.
@@ -278,7 +278,7 @@ impl ActivityState {
             let reading = Reading { activity: activity.clone(), source: Source::Transcript, since: *since };
             let (deps, agent) = (self.deps.clone(), living.agent.clone());
             // Its account, and so others, may be concerned.
-            self.work.run(async move { accounts::saw(&deps, &agent, &reading).await });
+            self.work.run(async move { accounts::saw(&deps, &agent, &reading, None).await });
         }
         noting::hear(&self.deps, &living.agent, living.pane.session_id(), |evidence| {
             (evidence.transcript, evidence.doubt) = (said, doubt);
@@ -293,16 +293,16 @@ impl ActivityState {
         let (mut due, mut appeared) = (Vec::new(), false);
         for (identity, known) in &mut self.agents {
             let Some(followed) = &known.followed else { continue };
-            let seat = &followed.seat;
+            let location = &followed.location;
             let is_own = known.file.as_ref().is_some_and(|file| files.contains(file));
             let is_beside = strangers.iter().any(|path| {
                 let name = path.file_name().and_then(|name| name.to_str());
-                let is_session = name.is_some_and(seat.names);
-                is_session && path.parent().is_some_and(|at| seat.directories.iter().any(|it| it == at))
+                let is_session = name.is_some_and(location.names);
+                is_session && path.parent().is_some_and(|at| location.directories.iter().any(|it| it == at))
             });
             // The directory itself, or one on the way to it.
             let is_above =
-                strangers.iter().any(|path| seat.directories.iter().any(|it| it.starts_with(path)));
+                strangers.iter().any(|path| location.directories.iter().any(|it| it.starts_with(path)));
             appeared |= is_above;
             if is_beside || is_above {
                 known.file = None;
@@ -336,12 +336,13 @@ impl ActivityState {
 
     /// Watches the directories of all transcripts.
     fn watch(&mut self) {
-        let seats = self.agents.values().filter_map(|known| Some((known, &known.followed.as_ref()?.seat)));
-        let wanted: BTreeSet<PathBuf> = seats
-            .flat_map(|(known, seat)| {
+        let locations =
+            self.agents.values().filter_map(|known| Some((known, &known.followed.as_ref()?.location)));
+        let wanted: BTreeSet<PathBuf> = locations
+            .flat_map(|(known, location)| {
                 // Of directories by day, those in which a file may appear now, and the one that is written.
                 let own = known.file.as_ref().and_then(|file| file.parent()).map(PathBuf::from);
-                seat.directories.iter().take(3).cloned().chain(own)
+                location.directories.iter().take(3).cloned().chain(own)
             })
             .collect();
         if wanted == self.watched {

@@ -10,7 +10,7 @@ use crate::{
         account::{self, Account},
         activity::{
             Said,
-            transcript::{self, TAILS, Verdict, seat},
+            transcript::{self, TAILS, Verdict, location},
         },
         program::Provider,
         programs,
@@ -18,7 +18,7 @@ use crate::{
     },
     deps::Deps,
     town::{dialect::Dialect, usage_limit::UsageLimits},
-    transcripts::{Seat, Silence},
+    transcripts::{Location, Silence},
 };
 
 /// A record may be this much older than the process, by the resolution of its start.
@@ -34,14 +34,15 @@ pub struct Followed {
     /// The directory it works in.
     pub directory: PathBuf,
     /// Where its transcript may be.
-    pub seat: Seat,
+    pub location: Location,
 }
 
 impl Followed {
     /// The same process, later: programs that keep transcripts by day have more directories by then.
     pub fn at(self, now: Timestamp) -> Option<Followed> {
-        let seat = seat::of(self.provider, &self.account, &self.directory, (self.seat.since, now))?;
-        Some(Followed { seat, ..self })
+        let location =
+            location::of(self.provider, &self.account, &self.directory, (self.location.since, now))?;
+        Some(Followed { location, ..self })
     }
 }
 
@@ -61,9 +62,9 @@ pub async fn locate(deps: &Deps, living: &Living, began: Timestamp) -> Result<Fo
     };
     let account = Account::of(provider, &environment);
     let account = account.ok_or("it is not known where its program keeps transcripts")?;
-    let seat = seat::of(provider, &account, &directory, (began, deps.now().wall));
-    let seat = seat.ok_or("it is not known where its program keeps this transcript")?;
-    Ok(Followed { provider, account, directory, seat })
+    let location = location::of(provider, &account, &directory, (began, deps.now().wall));
+    let location = location.ok_or("it is not known where its program keeps this transcript")?;
+    Ok(Followed { provider, account, directory, location })
 }
 
 /// What a transcript says, and in which file.
@@ -79,7 +80,7 @@ pub struct Heard {
 pub async fn read(deps: &Deps, followed: &Followed, file: Option<PathBuf>) -> Heard {
     let file = match file {
         Some(file) => file,
-        None => match deps.transcripts.find(&followed.seat).await {
+        None => match deps.transcripts.find(&followed.location).await {
             Ok(file) => file,
             Err(Silence::Nothing) => return Heard { file: None, said: Ok(None) },
             Err(why) => return Heard { file: None, said: Err(why.to_string()) },
@@ -89,7 +90,7 @@ pub async fn read(deps: &Deps, followed: &Followed, file: Option<PathBuf>) -> He
     match verdict(deps, followed.provider, &file, &limits).await {
         Ok(Verdict::Says(activity, at)) => {
             // What an earlier process wrote before this one continued its session.
-            let is_its_own = at >= followed.seat.since - SLACK;
+            let is_its_own = at >= followed.location.since - SLACK;
             Heard { file: Some(file), said: Ok(is_its_own.then(|| Said::at(activity, at))) }
         }
         Ok(Verdict::Silent | Verdict::TooShort) => Heard { file: Some(file), said: Ok(None) },

@@ -26,9 +26,10 @@ impl World {
     }
 
     fn put(&self, relative: &str, content: Option<Vec<u8>>) {
-        let now = self.time();
+        let (now, wall) = (self.time(), self.wall());
         let full = path(relative);
         let mut state = self.state();
+        state.modified.insert(full.clone(), wall);
         state.note(now, false, || format!("somebody writes {relative}"));
         match content {
             Some(content) => drop(state.files.insert(full, content)),
@@ -155,6 +156,13 @@ impl Files for World {
             Ok(state.files.contains_key(path)
                 || state.directories.contains(path)
                 || repository.is_some_and(|directory| state.is_repository(directory)))
+        })
+        .await
+    }
+
+    async fn modified(&self, path: &Path) -> io::Result<jiff::Timestamp> {
+        self.disk("modified", path, false, |world| {
+            world.state().modified.get(path).copied().map_or_else(missing, Ok)
         })
         .await
     }

@@ -177,6 +177,8 @@ pub struct State {
     pub machine: Machine,
     /// The identities of files that were opened as journals.
     pub file_ids: BTreeMap<PathBuf, u64>,
+    /// When another program last changed a file.
+    pub modified: BTreeMap<PathBuf, Timestamp>,
     /// Existing directories.
     pub directories: BTreeSet<PathBuf>,
     /// Directories that look like worktrees but are none.
@@ -274,6 +276,7 @@ impl World {
             files: BTreeMap::new(),
             machine: Machine::default(),
             file_ids: BTreeMap::new(),
+            modified: BTreeMap::new(),
             directories: BTreeSet::new(),
             no_repositories: BTreeSet::new(),
             lock_held: false,

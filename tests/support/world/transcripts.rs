@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use gastown_supervisor::transcripts::{Candidate, Seat, Silence, Tail, Transcripts, choose};
+use gastown_supervisor::transcripts::{Candidate, Location, Silence, Tail, Transcripts, choose};
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 
@@ -56,18 +56,18 @@ impl World {
 
 #[async_trait]
 impl Transcripts for World {
-    async fn find(&self, seat: &Seat) -> Result<PathBuf, Silence> {
+    async fn find(&self, location: &Location) -> Result<PathBuf, Silence> {
         let state = self.state();
         if state.failing.contains("transcripts") {
             let error = io::Error::from(io::ErrorKind::PermissionDenied);
-            return Err(Silence::Unreadable(seat.directories[0].clone(), error));
+            return Err(Silence::Unreadable(location.directories[0].clone(), error));
         }
         let is_there =
-            |path: &Path| path.parent().is_some_and(|at| seat.directories.iter().any(|it| it == at));
+            |path: &Path| path.parent().is_some_and(|at| location.directories.iter().any(|it| it == at));
         let there = state.transcripts.iter().filter(|(path, _)| is_there(path)).map(|(path, file)| {
             Candidate { path: path.clone(), written: file.written, created: Some(file.created) }
         });
-        choose(there.collect(), seat.since, &seat.directories[0])
+        choose(there.collect(), location.since, &location.directories[0])
     }
 
     async fn tail(&self, path: &Path, most: usize) -> io::Result<Tail> {

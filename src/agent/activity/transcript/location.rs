@@ -1,4 +1,4 @@
-//! The seat of a session: where a program keeps the transcript of a process that works in a certain directory. Pure.
+//! The location of a session: where a program keeps the transcript of a process that works in a certain directory. Pure.
 //!
 //! Facts of Claude Code 1.0 to 2.1, Codex 0.46 to 0.155 and Gemini CLI 0.4 to 0.26.
 
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::codex;
 use crate::{
     agent::{account::Account, program::Provider},
-    transcripts::{Belongs, Seat},
+    transcripts::{Belongs, Location},
 };
 
 /// Codex keeps sessions by day; of a process that runs for longer than this many, not all are searched.
@@ -23,7 +23,7 @@ pub fn of(
     account: &Account,
     directory: &Path,
     (began, now): (Timestamp, Timestamp),
-) -> Option<Seat> {
+) -> Option<Location> {
     let root = &account.directory;
     let (directories, names, belongs): (_, fn(&str) -> bool, _) = match provider {
         Provider::Claude => {
@@ -40,7 +40,7 @@ pub fn of(
         }
         _ => return None,
     };
-    Some(Seat { directories, names, belongs, since: began })
+    Some(Location { directories, names, belongs, since: began })
 }
 
 /// Claude's name for a directory: what is no letter or digit becomes a dash.
@@ -99,7 +99,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn seat(provider: Provider, directory: &str, now: &str) -> Option<Seat> {
+    fn location(provider: Provider, directory: &str, now: &str) -> Option<Location> {
         let account = Account { program: provider.name().to_owned(), directory: "/h/conf".into(), key: None };
         of(provider, &account, Path::new(directory), (at("2026-02-01T23:00:00Z"), at(now)))
     }
@@ -107,17 +107,17 @@ mod tests {
     #[test]
     fn where_each_program_keeps_its_sessions() {
         let soon = "2026-02-02T08:00:00Z";
-        let claude = seat(Provider::Claude, "/home/x/gt/my_rig/.mayor ä", soon).unwrap();
+        let claude = location(Provider::Claude, "/home/x/gt/my_rig/.mayor ä", soon).unwrap();
         assert_eq!(claude.directories, [Path::new("/h/conf/projects/-home-x-gt-my-rig--mayor--")]);
-        let codex = seat(Provider::Codex, "/w", soon).unwrap();
+        let codex = location(Provider::Codex, "/w", soon).unwrap();
         let days = ["2026/02/03", "2026/02/02", "2026/02/01", "2026/01/31"];
         assert_eq!(codex.directories, days.map(|day| Path::new("/h/conf/sessions").join(day)));
-        assert!(seat(Provider::Codex, "/w", "2026-04-02T08:00:00Z").is_none(), "too long ago");
-        let gemini = seat(Provider::Gemini, "/w", soon).unwrap();
+        assert!(location(Provider::Codex, "/w", "2026-04-02T08:00:00Z").is_none(), "too long ago");
+        let gemini = location(Provider::Gemini, "/w", soon).unwrap();
         let name = "6efb6f4c90f5b33fdf7a77da8e7a4de70ee2a7ad96ba3aa2f8e4b0cd5f5e8a4d".len();
         let kept = gemini.directories[0].to_str().unwrap().len();
         assert_eq!(kept, "/h/conf/tmp/".len() + name + "/chats".len());
-        assert!(seat(Provider::Amp, "/w", soon).is_none());
+        assert!(location(Provider::Amp, "/w", soon).is_none());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde_json::json;
 
 use crate::{
-    agent::accounts::register::{Cause, Hold, shown},
+    agent::accounts::hold::{Cause, Hold, shown},
     clock::Now,
     town::events::Event,
 };
