@@ -52,7 +52,10 @@ pub async fn saw(deps: &Deps, agent: &AgentSpec, reading: &Reading, unseen: Opti
             deps.accounts.logged_out(identity, (sentence, reading), lost, deps.now())
         }
         Activity::Working => deps.accounts.works(identity, reading.source),
-        Activity::Idle | Activity::WaitingAtQuestion(_) | Activity::Hung(_) => false,
+        Activity::Idle | Activity::WaitingAtQuestion(_) => {
+            reading.source == Source::Screen && deps.accounts.works(identity, reading.source)
+        }
+        Activity::Hung(_) => false,
     };
     if is_news {
         tracing::debug!(agent = %identity, "its {} says that it is {}", reading.source, reading.activity.code());

@@ -9,7 +9,6 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-mod login;
 pub mod noting;
 pub mod screen;
 #[cfg(test)]

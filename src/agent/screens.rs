@@ -4,7 +4,7 @@
 
 use super::{
     accounts,
-    activity::{Activity, Reading, Source, noting},
+    activity::{Activity, Reading, Source, noting, screen},
     oom,
     record::screens::{Screen, Turn},
 };
@@ -13,18 +13,15 @@ use crate::{
     deps::Deps,
     sessions::{PaneTarget, SessionsError, scan::Scan},
     supervision::messages::Broadcast,
-    town::{
-        login,
-        usage_limit::{SCREEN_LINES, Sentence, reset},
-    },
+    town::usage_limit::{SCREEN_LINES, Sentence},
 };
 
 /// The kind of problem that a question is.
 const QUESTION: &str = "question";
 
-fn saw(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget, lines: Vec<String>) {
+fn saw(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget, lines: Vec<String>, activity: Option<Activity>) {
     let now = deps.now();
-    noting::screen_shows(deps, agent, pane.session_id(), &lines, now);
+    noting::screen_shows(deps, agent, pane.session_id(), activity, now);
     let Some(Turn(question)) = deps.records.note_screen(&agent.identity, pane, lines, now) else { return };
     let key = agent.problem_key(QUESTION);
     match question {
@@ -51,13 +48,15 @@ fn saw(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget, lines: Vec<String>) {
 /// Reads what this pane of an agent shows now. A question at which the agent waits is reported once.
 pub async fn read(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget) -> Result<Vec<String>, SessionsError> {
     let lines = deps.sessions.capture(pane, SCREEN_LINES).await?;
-    let says = |lines: &[String]| activity(lines, limit_of_living(deps, lines));
-    let (activity, before) = (says(&lines), deps.records.screen_alive(&agent.identity, pane.session_id()));
-    saw(deps, agent, pane, lines.clone());
+    let (activity, before) =
+        (of_living(deps, &lines), deps.records.screen_alive(&agent.identity, pane.session_id()));
+    saw(deps, agent, pane, lines.clone(), activity.clone());
     deps.records.screen_is_alive(&agent.identity);
-    let unseen = before.filter(|before| says(&before.lines) != activity).map(|before| before.at.wall);
+    let unseen = before.filter(|before| of_living(deps, &before.lines) != activity);
+    // A screen that says nothing says that the agent got on.
+    let activity = activity.unwrap_or(Activity::Working);
     let reading = Reading { activity, source: Source::Screen, since: deps.now().wall };
-    accounts::saw(deps, agent, &reading, unseen).await;
+    accounts::saw(deps, agent, &reading, unseen.map(|before| before.at.wall)).await;
     Ok(lines)
 }
 
@@ -76,50 +75,39 @@ pub async fn read_left(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget) -> Res
     let mut lines = deps.sessions.capture(pane, LEFT_LINES).await?;
     // A program that ended soon wrote at the top, and tmux writes at the bottom that the pane is dead.
     lines.dedup_by(|next, line| next.trim().is_empty() && line.trim().is_empty());
-    saw(deps, agent, pane, lines);
+    let activity = of_living(deps, &lines);
+    saw(deps, agent, pane, lines, activity);
     Ok(())
 }
 
 /// Takes the last screen of an agent whose end is being judged.
 pub async fn at_its_end(deps: &Deps, agent: &AgentSpec, screen: &Screen) {
-    let says = |lines: &[String]| activity(lines, limit(deps, lines));
-    let activity = says(&screen.lines);
-    if activity != Activity::Working {
-        deps.accounts.said_its_last(&agent.identity);
-        let reading = Reading { activity, source: Source::Screen, since: deps.now().wall };
-        let before = deps.records.screen_alive(&agent.identity, screen.pane.session_id());
-        let before = before.filter(|before| says(&before.lines) != reading.activity);
-        accounts::saw(deps, agent, &reading, before.map(|before| before.at.wall)).await;
-    }
+    let Some(activity @ (Activity::Limited(_) | Activity::LoggedOut(_))) = of_ended(deps, &screen.lines)
+    else {
+        return;
+    };
+    deps.accounts.said_its_last(&agent.identity);
+    let before = deps.records.screen_alive(&agent.identity, screen.pane.session_id());
+    let before = before.filter(|before| of_ended(deps, &before.lines).as_ref() != Some(&activity));
+    let reading = Reading { activity, source: Source::Screen, since: deps.now().wall };
+    accounts::saw(deps, agent, &reading, before.map(|before| before.at.wall)).await;
 }
 
-/// What a screen on which this limit was found says about the account of its agent. One that says nothing says that the agent
-/// got on.
-fn activity(lines: &[String], limit: Option<String>) -> Activity {
-    if let Some(sentence) = limit {
-        return Activity::Limited(sentence);
-    }
-    let asked =
-        || questions::shown(lines).map(|question| question.title).filter(|title| login::asks_for(title));
-    match login::lost(lines).map(|sentence| sentence.line).or_else(asked) {
-        Some(sentence) => Activity::LoggedOut(sentence),
-        None => Activity::Working,
-    }
+/// What the screen of a living agent says that it is doing; `None`: it does not say.
+fn of_living(deps: &Deps, lines: &[String]) -> Option<Activity> {
+    let limit = deps.settings().usage_limit.patterns.of_living(lines).map(Sentence::text);
+    screen::judge(lines, questions::shown(lines).as_ref(), limit)
+}
+
+/// What the last screen of an agent that ended says of its account.
+fn of_ended(deps: &Deps, lines: &[String]) -> Option<Activity> {
+    let limited = limit(deps, lines).map(Activity::Limited);
+    limited.or_else(|| screen::judge(lines, questions::shown(lines).as_ref(), None))
 }
 
 /// The sentence of the last screen of an agent that ended, if it shows a usage limit.
 pub fn limit(deps: &Deps, lines: &[String]) -> Option<String> {
-    telling(deps, deps.settings().usage_limit.patterns.sentence(lines)?)
-}
-
-/// The same for the screen of a living agent.
-fn limit_of_living(deps: &Deps, lines: &[String]) -> Option<String> {
-    telling(deps, deps.settings().usage_limit.patterns.of_living(lines)?)
-}
-
-fn telling(deps: &Deps, sentence: Sentence) -> Option<String> {
-    let (now, zone) = (deps.now().wall, deps.clock.zone());
-    Some(sentence.telling(|text| reset::of(text, now, &zone).is_some()))
+    deps.settings().usage_limit.patterns.sentence(lines).map(Sentence::text)
 }
 
 /// How many lines are read of what is left of an agent: all of a tall terminal.

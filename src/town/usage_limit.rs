@@ -85,8 +85,9 @@ pub struct Sentence {
 
 impl Sentence {
     /// Its line, unless only the whole says when the limit ends.
-    pub fn telling(self, says: impl Fn(&str) -> bool) -> String {
-        if !says(&self.line) && says(&self.whole) { self.whole } else { self.line }
+    pub fn text(self) -> String {
+        let is_better = !reset::names_a_time(&self.line) && reset::names_a_time(&self.whole);
+        if is_better { self.whole } else { self.line }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::{Activity, Evidence, Reading, Said};
 use crate::{
-    agent::{history::Entry, questions, spec::AgentSpec},
+    agent::{history::Entry, spec::AgentSpec},
     clock::Now,
     deps::Deps,
     sessions::scan::Scan,
@@ -21,11 +21,8 @@ pub fn hear(deps: &Deps, agent: &AgentSpec, session: &str, change: impl FnOnce(&
     }
 }
 
-/// Its screen shows these lines.
-pub fn screen_shows(deps: &Deps, agent: &AgentSpec, session: &str, lines: &[String], now: Now) {
-    let settings = deps.settings();
-    let question = questions::shown(lines);
-    let activity = super::screen::judge(lines, question.as_ref(), &settings.usage_limit.patterns);
+/// Its screen says that it is doing this; `None`: it does not say.
+pub fn screen_shows(deps: &Deps, agent: &AgentSpec, session: &str, activity: Option<Activity>, now: Now) {
     hear(deps, agent, session, |evidence| {
         let said = activity.map(|activity| Said::at(activity, now.wall));
         evidence.screen = said.map(|said| said.continuing(evidence.screen.as_ref()));

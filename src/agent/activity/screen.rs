@@ -8,12 +8,13 @@ use std::sync::LazyLock;
 
 use regex::RegexSet;
 
-use super::{Activity, login};
+use super::Activity;
 use crate::{
     agent::questions::Question,
     town::{
         dialogs::Dialog,
-        usage_limit::{Place, UsageLimits, compile},
+        login,
+        usage_limit::{Place, compile},
     },
 };
 
@@ -36,13 +37,16 @@ const WORKING: [&str; 4] = [
 
 static WORKS: LazyLock<RegexSet> = LazyLock::new(|| compile(WORKING).unwrap_or_default());
 
-/// What an agent with this screen is doing; `question` is the question that it shows. `None` when the screen does not say.
-pub fn judge(screen: &[String], question: Option<&Question>, limits: &UsageLimits) -> Option<Activity> {
-    let is_login =
-        |question: &Question| question.menu.as_ref().is_some_and(|menu| login::is_offered(&menu.options));
+/// What an agent with this screen is doing, which shows this question and this sentence about a usage limit. `None` when the screen
+/// does not say.
+pub fn judge(screen: &[String], question: Option<&Question>, limit: Option<String>) -> Option<Activity> {
+    let is_login = |question: &Question| {
+        let offers = question.menu.as_ref().is_some_and(|menu| login::is_offered(&menu.options));
+        offers || login::asks_for(&question.title)
+    };
     if let Some(question) = question {
         // A limit may come with a menu of what to do about it.
-        return Some(match limits.of_living(screen).map(|sentence| sentence.line) {
+        return Some(match limit {
             Some(sentence) if question.known.is_none_or(|kind| kind == Dialog::UsageLimit) => {
                 Activity::Limited(sentence)
             }
@@ -54,10 +58,9 @@ pub fn judge(screen: &[String], question: Option<&Question>, limits: &UsageLimit
     if works.into_iter().any(|line| WORKS.is_match(line)) {
         return Some(Activity::Working);
     }
-    let limited = || limits.of_living(screen).map(|sentence| Activity::Limited(sentence.line));
-    let logged_out = || login::shown(screen).map(Activity::LoggedOut);
+    let logged_out = || login::lost(screen).map(|sentence| Activity::LoggedOut(sentence.line));
     let idle = || Place::of(screen).prompt(FOOTER).map(|_| Activity::Idle);
-    limited().or_else(logged_out).or_else(idle)
+    limit.map(Activity::Limited).or_else(logged_out).or_else(idle)
 }
 
 #[cfg(test)]

@@ -35,17 +35,26 @@ pub struct Reset {
 /// When the limit ends that this sentence reports, written at that moment by a program in this zone; `None` when it does not
 /// say so, or is only a warning.
 pub fn of(sentence: &str, written: Timestamp, zone: &TimeZone) -> Option<Reset> {
+    let reset = parse(sentence, written, zone)?;
+    let longest = SignedDuration::try_from(LONGEST).unwrap_or(SignedDuration::MAX);
+    (reset.at.duration_since(written) <= longest).then_some(reset)
+}
+
+/// Whether a sentence says when a limit ends.
+pub fn names_a_time(sentence: &str) -> bool {
+    parse(sentence, Timestamp::UNIX_EPOCH, &TimeZone::UTC).is_some()
+}
+
+fn parse(sentence: &str, written: Timestamp, zone: &TimeZone) -> Option<Reset> {
     let sentence = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
     if WARNING.is_match(&sentence) {
         return None;
     }
-    let reset = epoch(&sentence)
+    epoch(&sentence)
         .or_else(|| duration(&sentence, written))
         .or_else(|| on_a_date(&sentence, written, zone))
         .or_else(|| on_a_weekday(&sentence, written, zone))
-        .or_else(|| at_a_time(&sentence, written, zone))?;
-    let longest = SignedDuration::try_from(LONGEST).unwrap_or(SignedDuration::MAX);
-    (reset.at.duration_since(written) <= longest).then_some(reset)
+        .or_else(|| at_a_time(&sentence, written, zone))
 }
 
 /// Compiles a constant pattern; the tests compile them all.

@@ -1,11 +1,18 @@
 //! What screens say, and a generator of screens of agents that only talk about it.
 
 use super::*;
-use crate::agent::{activity::talk, questions};
+use crate::{
+    agent::{activity::talk, questions},
+    town::usage_limit::{Sentence, UsageLimits},
+};
 
-fn judged(text: &str) -> Option<Activity> {
-    let screen: Vec<String> = text.lines().map(str::to_owned).collect();
-    judge(&screen, questions::shown(&screen).as_ref(), &UsageLimits::default())
+fn judged(screen: &[String]) -> Option<Activity> {
+    let limit = UsageLimits::default().of_living(screen).map(Sentence::text);
+    judge(screen, questions::shown(screen).as_ref(), limit)
+}
+
+fn judged_text(text: &str) -> Option<Activity> {
+    judged(&text.lines().map(str::to_owned).collect::<Vec<_>>())
 }
 
 #[test]
@@ -102,7 +109,7 @@ fn what_the_programs_show() {
             Some("idle"),
         ),
     ] {
-        let got = judged(text);
+        let got = judged_text(text);
         assert_eq!(got.as_ref().map(Activity::code), expected, "{name}: {got:?}");
     }
 }
@@ -112,7 +119,7 @@ fn what_the_programs_show() {
 fn talk_about_it_is_no_sign_of_it() {
     for seed in 0..talk::rounds() {
         let screen = talk::screen(seed);
-        let got = judge(&screen, questions::shown(&screen).as_ref(), &UsageLimits::default());
+        let got = judged(&screen);
         let is_false = matches!(
             got,
             Some(Activity::Limited(_) | Activity::LoggedOut(_) | Activity::WaitingAtQuestion(_))

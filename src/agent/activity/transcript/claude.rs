@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::{Step, first_line};
 use crate::{
-    agent::activity::{Activity, login},
-    town::usage_limit::UsageLimits,
+    agent::activity::Activity,
+    town::{login, usage_limit::UsageLimits},
 };
 
 /// Records that say nothing about the turn.

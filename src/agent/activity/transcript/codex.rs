@@ -6,10 +6,7 @@
 use serde_json::Value;
 
 use super::{Step, Tail, UsageLimits, Verdict, backwards, first_line, parsed};
-use crate::{
-    agent::activity::{Activity, login},
-    transcripts::Head,
-};
+use crate::{agent::activity::Activity, town::login, transcripts::Head};
 
 /// Events that say nothing about the turn.
 const SKIPPED: [&str; 9] = [

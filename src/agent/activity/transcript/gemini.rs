@@ -6,7 +6,7 @@
 use serde_json::{Value, from_str};
 
 use super::{Tail, UsageLimits, Verdict, time};
-use crate::agent::activity::{Activity, login};
+use crate::{agent::activity::Activity, town::login};
 
 /// What a session with this end says.
 pub fn judge(tail: &Tail, limits: &UsageLimits) -> Verdict {
