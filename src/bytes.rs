@@ -15,16 +15,14 @@ pub fn format(bytes: u64) -> String {
 }
 
 /// Reads a number with a unit (`2GiB`, `512 MiB`) or with the letter of one, as systemd takes it (`2G`): all of them powers
-/// of 1024. `None`: it is none, or zero, or more than 16 EiB.
+/// of 1024. `None`: it is none, has no unit, or is zero, or more than 16 EiB.
 pub fn parse(text: &str) -> Option<u64> {
     let text = text.trim();
     let at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(at);
     let unit = unit.trim();
-    let power = match unit {
-        "" => 0,
-        unit => UNITS.iter().position(|it| *it == unit || *it != "B" && it[..1] == *unit)?,
-    };
+    // A forgotten unit, or a forgotten `%`, would make almost nothing of much.
+    let power = UNITS.iter().position(|it| *it == unit || *it != "B" && it[..1] == *unit)?;
     let number: f64 = number.parse().ok()?;
     let bytes = number * 1024_f64.powi(i32::try_from(power).ok()?);
     (bytes >= 1.0 && bytes < u64::MAX as f64).then_some(bytes as u64)
@@ -55,7 +53,9 @@ mod tests {
     #[test]
     fn written_amounts() {
         for (text, bytes) in [
-            ("1", Some(1)),
+            ("1", None),
+            ("99.5", None),
+            ("1B", Some(1)),
             ("2GiB", Some(2 << 30)),
             (" 512 MiB ", Some(512 << 20)),
             ("1.5G", Some(3 << 29)),

@@ -133,6 +133,7 @@ mod internals {
     pub mod panics;
     pub mod ports;
     pub mod processes;
+    pub mod quotation;
     pub mod roles;
     pub mod secrets;
     pub mod service;

@@ -1,12 +1,15 @@
 //! Secrets: masks what looks like a key, a token or a password in lines of text. Pure.
 //!
 //! A secret is recognised by its own form (`sk-ant-…`, a JWT, a private key in PEM) or by what stands before it (`TOKEN=`,
-//! `Bearer `). One that a terminal has wrapped is masked on all its lines. What has neither form nor name cannot be
+//! `Bearer `). Where lines are as long as the longest around them, they may be parts of a longer line that was wrapped: they are
+//! read alone and joined, so that the break hides nothing. In doubt more is masked. What has neither form nor name cannot be
 //! recognised: this makes text safer to keep, not safe to publish.
 
 use std::{iter::once, ops::Range, sync::LazyLock};
 
 use regex::Regex;
+
+use crate::width;
 
 /// What replaces a secret.
 pub const MASK: &str = "[masked]";
@@ -22,10 +25,18 @@ struct Form {
 static FORMS: LazyLock<Vec<Form>> = LazyLock::new(|| {
     let form = |pattern, is_secret| Form { pattern: constant(pattern), is_secret };
     let named = r#"(?:password|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credentials?)"#;
+    let password = r"(?:password|passwd|passphrase|secret)";
+    let variable =
+        r"[A-Z0-9_]*(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|APIKEY|CREDENTIALS|_KEY|_PWD|_PASS|_PAT)";
     vec![
         // PEM, as far as it is in one line.
         form(
             r"(?<secret>-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|$))",
+            always,
+        ),
+        // The rest of one whose beginning is out of sight.
+        form(
+            r"(?<secret>(?:[A-Za-z0-9+/=]|\\[nr]){16,}-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----)",
             always,
         ),
         // Anthropic, also as Claude Code shortens it.
@@ -36,34 +47,63 @@ static FORMS: LazyLock<Vec<Form>> = LazyLock::new(|| {
         form(r"(?<secret>(?:gh[pousr]_|github_pat_)[A-Za-z0-9_]{10,}|glpat-[A-Za-z0-9_-]{16,})", always),
         // AWS.
         form(r"(?<secret>(?:AKIA|ASIA)[A-Z0-9]{12,})", always),
-        // Google.
+        // Google: keys, OAuth access and refresh tokens, client secrets.
         form(r"(?<secret>AIza[A-Za-z0-9_-]{20,})", always),
-        // Slack.
-        form(r"(?<secret>xox[abeoprs]-[A-Za-z0-9-]{8,})", always),
+        form(r"(?<secret>ya29\.[A-Za-z0-9_.-]{8,}|1//0[A-Za-z0-9_-]{20,}|GOCSPX-[A-Za-z0-9_-]{8,})", always),
+        // Slack, and the addresses of webhooks, which are secrets.
+        form(r"(?<secret>(?:xox[abeoprs]|xapp)-[A-Za-z0-9-]{8,})", always),
+        form(
+            r"(?:hooks\.slack\.com/(?:services|workflows|triggers)|discord(?:app)?\.com/api/webhooks)/(?<secret>[A-Za-z0-9_/-]{6,})",
+            always,
+        ),
+        // Stripe, npm, PyPI, Hugging Face, SendGrid.
+        form(r"(?<secret>(?:[sr]k_(?:live|test)|whsec)_[A-Za-z0-9]{8,})", always),
+        form(
+            r"(?<secret>(?:npm|hf)_[A-Za-z0-9]{16,}|pypi-[A-Za-z0-9_-]{16,}|SG\.[A-Za-z0-9_.-]{20,})",
+            always,
+        ),
         // JWT.
         form(r"(?<secret>eyJ[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*){0,2})", always),
         // HTTP.
-        form(r"(?i)bearer\s+(?<secret>[A-Za-z0-9._~+/=-]{8,})", |it| has_digit(it) || it.len() >= 24),
+        form(r"(?i)bearer\s*(?<secret>[A-Za-z0-9._~+/=-]{8,})", |it| has_digit(it) || it.len() >= 24),
         form(r#"(?i)authorization["']?\s*[:=]\s*["']?(?:basic|token)\s+(?<secret>[^\s"']{6,})"#, always),
-        form(r"://[^\s/:@]*:(?<secret>[^\s/@]+)@", is_value),
-        // Variables of an environment.
+        // A password may have `/` and `@`; a port is none.
+        form(r#"://[^\s/:@]*:(?<secret>[^\s"'<>]+)@"#, |it| is_value(it) && !is_port(it)),
+        // Variables of an environment, also in files with spaces around `=`, and as fish sets them.
         form(
-            r#"(?-u:\b)[A-Z0-9_]*(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|APIKEY|CREDENTIALS|_KEY|_PWD|_PASS|_PAT)=(?<secret>"[^"]*"?|'[^']*'?|[^\s"';&|]+)"#,
+            &format!(r#"(?-u:\b){variable}(?:=|\s+=\s*)(?<secret>"[^"]*"?|'[^']*'?|[^\s"';&|]+)"#),
             is_value,
         ),
-        // Named in JSON, TOML and code; in a URL or a command line; in YAML.
+        form(
+            &format!(r#"(?-u:\b)set\s+(?:-\S+\s+)*{variable}\s+(?<secret>"[^"]*"?|'[^']*'?|[^\s"';&|]+)"#),
+            is_value,
+        ),
+        // Named in JSON, TOML and code; in a URL, a command line or an INI file; in YAML or a header.
         form(&format!(r#"(?i){named}["']?\s*(?:=>|:=|:|=)\s*["'](?<secret>[^"'\s]{{4,}})"#), is_value),
-        form(&format!(r#"(?i){named}=(?<secret>[^\s"'&;]{{4,}})"#), |it| is_value(it) && !it.contains('(')),
-        form(&format!(r#"(?i){named}:\s+(?<secret>[^\s"',]{{6,}})"#), |it| is_value(it) && is_mixed(it)),
+        form(&format!(r#"(?i){named}(?:=|\s+=\s*)(?<secret>[^\s"'&;]{{4,}})"#), |it| {
+            is_value(it) && !it.contains('(')
+        }),
+        form(&format!(r#"(?i){named}:\s*(?<secret>[^\s"',]{{6,}})"#), |it| is_value(it) && is_mixed(it)),
+        form(&format!(r#"(?i){password}:\s*(?<secret>[^\s"',]{{6,}})"#), is_value),
         form(&format!(r#"(?i)--{named}\s+["']?(?<secret>[^\s"'-][^\s"']{{3,}})"#), |it| {
             is_value(it) && has_digit(it)
         }),
+        // `.netrc`.
+        form(&format!(r#"(?i)(?-u:\b){password}\s+(?<secret>[^\s"',;]{{6,}})"#), |it| {
+            is_value(it) && is_mixed(it)
+        }),
+        form(r"(?i)(?-u:\b)(?:machine|login|default)\s.*?\bpassword\s+(?<secret>\S+)", is_value),
+        form(r"(?i)^\s*password\s+(?<secret>\S{4,})$", is_value),
     ]
 });
 
 static BEGIN: LazyLock<Regex> =
     LazyLock::new(|| constant(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"));
 static END: LazyLock<Regex> = LazyLock::new(|| constant(r"-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"));
+
+/// A name with a value, which begins a line of its own.
+static ASSIGNMENT: LazyLock<Regex> =
+    LazyLock::new(|| constant(r#"^(?:export\s+)?["']?[A-Za-z_][A-Za-z0-9_.-]*["']?\s*[:=]\s*[^\s=]"#));
 
 /// The beginning of a secret at the end of a line, too short to be one, and the least length of the rest in the next line.
 static BEGUN: LazyLock<Regex> = LazyLock::new(|| {
@@ -81,11 +121,13 @@ fn constant(pattern: &str) -> Regex {
 pub fn mask(lines: &[String]) -> Vec<String> {
     let bodies: Vec<&str> = lines.iter().map(|line| &line[body(line)]).collect();
     let in_pem = in_pem(&bodies);
+    let across = across(lines);
     let mut is_cut = false;
     let masked = lines.iter().enumerate().map(|(at, line)| {
         let body = body(line);
         let mut secrets =
             if in_pem[at] && !body.is_empty() { once(0..body.len()).collect() } else { secrets(bodies[at]) };
+        secrets.extend(across[at].iter().cloned());
         let rest = rest_of_a_secret(bodies[at]);
         if is_cut && let Some(rest) = rest {
             secrets.push(rest);
@@ -110,6 +152,60 @@ fn body(line: &str) -> Range<usize> {
     start..line.trim_end_matches(frame).len().max(start)
 }
 
+/// A line this much shorter than the longest may have been wrapped at spaces, which are not captured.
+const SPACES: usize = 2;
+
+/// The secrets in lines that may be parts of a longer one, as they are in each line.
+fn across(lines: &[String]) -> Vec<Vec<Range<usize>>> {
+    let mut found = vec![Vec::new(); lines.len()];
+    let end = |line: &String| width::of(&line[..body(line).end]);
+    let mut at = 0;
+    while at < lines.len() {
+        let is_written = |line: &&String| !body(line).is_empty();
+        let count = lines[at..].iter().take_while(is_written).count();
+        let paragraph = &lines[at..at + count];
+        let longest = paragraph.iter().map(end).max().unwrap_or(0);
+        let indents: Vec<usize> = paragraph.iter().map(|line| body(line).start).collect();
+        let common = indents.iter().copied().min().unwrap_or(0);
+        let mut joined: [(String, Vec<(usize, usize)>); 3] = Default::default();
+        for (index, line) in paragraph.iter().enumerate() {
+            let body = body(line);
+            for (text, parts) in &mut joined {
+                parts.push((text.len(), at + index));
+                text.push_str(&line[body.clone()]);
+            }
+            let is_full = end(line) + SPACES >= longest;
+            if is_full && let Some(indent) = indents.get(index + 1) {
+                // Whether there was a space at the break is not certain: where it seems so, nowhere, and everywhere.
+                if end(line) < longest || *indent > common {
+                    joined[0].0.push(' ');
+                }
+                joined[2].0.push(' ');
+                continue;
+            }
+            let mut done: Vec<String> = Vec::new();
+            for (text, parts) in std::mem::take(&mut joined) {
+                if parts.len() > 1 && !done.contains(&text) {
+                    divide(&secrets(&text), &parts, text.len(), &mut found);
+                    done.push(text);
+                }
+            }
+        }
+        at += count.max(1);
+    }
+    found
+}
+
+/// Divides secrets of a joined text among its parts, each with its start in the text and the line that it is.
+fn divide(secrets: &[Range<usize>], parts: &[(usize, usize)], end: usize, found: &mut [Vec<Range<usize>>]) {
+    for (index, (start, line)) in parts.iter().enumerate() {
+        let end = parts.get(index + 1).map_or(end, |next| next.0);
+        let here =
+            |secret: &Range<usize>| secret.start.max(*start) - start..secret.end.min(end).max(*start) - start;
+        found[*line].extend(secrets.iter().map(here).filter(|part| part.start < part.end));
+    }
+}
+
 /// The secrets in a text, in no order; they may overlap.
 fn secrets(text: &str) -> Vec<Range<usize>> {
     let of_form = |form: &Form| {
@@ -124,6 +220,9 @@ fn secrets(text: &str) -> Vec<Range<usize>> {
 
 /// What continues a secret at the end of the line above: a word that no sentence has.
 fn rest_of_a_secret(text: &str) -> Option<Range<usize>> {
+    if ASSIGNMENT.is_match(text) {
+        return None;
+    }
     let is_part = |c: char| c.is_ascii_alphanumeric() || "-_+/=.~".contains(c);
     let word = &text[..text.find(|c| !is_part(c)).unwrap_or(text.len())];
     let is_rest = word.len() == text.len() || word.len() >= 20 || word.len() >= 6 && is_mixed(word);
@@ -134,7 +233,8 @@ fn replaced(text: &str, mut secrets: Vec<Range<usize>>) -> String {
     secrets.sort_by_key(|secret| secret.start);
     let (mut shown, mut done) = (String::with_capacity(text.len()), 0);
     for secret in secrets {
-        if secret.start >= done {
+        let secret = secret.start.min(text.len())..secret.end.min(text.len());
+        if secret.start >= done && !secret.is_empty() {
             shown.push_str(&text[done..secret.start]);
             shown.push_str(MASK);
         }
@@ -168,14 +268,19 @@ fn in_pem(lines: &[&str]) -> Vec<bool> {
     is_part
 }
 
-/// Whether a line ends in this many characters of base64 or more; line numbers and the marks of a diff may precede them.
+/// Whether a line ends in this many characters of base64 or more. Line numbers and the marks of a diff may precede them; in
+/// JSON and source, `\n`, quotes and what joins strings are around them.
 fn is_base64(line: &str, least: usize) -> bool {
+    let line = line.replace("\\n", "").replace("\\r", "");
+    let line = line.trim_end_matches(|c: char| c.is_whitespace() || "\"'`,;+\\.)".contains(c));
     let last = line.rsplit(|c: char| c.is_whitespace() || c == '→').next().unwrap_or_default();
+    let last = last.trim_start_matches(['"', '\'', '`', '(']);
     last.len() >= least && last.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b))
 }
 
 /// Whether a line is the last of base64: one short word.
 fn is_last(line: &str) -> bool {
+    let line = line.trim_end_matches(['+', '\\', ' ']);
     !line.contains(char::is_whitespace) && is_base64(line, 1)
 }
 
@@ -193,6 +298,11 @@ fn has_digit(text: &str) -> bool {
 
 fn is_mixed(text: &str) -> bool {
     has_digit(text) && text.contains(|c: char| c.is_ascii_alphabetic())
+}
+
+/// Whether this begins with the port of a URL and its path.
+fn is_port(text: &str) -> bool {
+    text.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with('/') && !text.starts_with('/')
 }
 
 /// Whether the text after a name is a value, and neither a reference to one nor a placeholder.

@@ -9,7 +9,7 @@ fn masked(text: &str) -> String {
 }
 
 /// Secrets of each form, made up.
-const SECRETS: [(&str, &str); 15] = [
+const SECRETS: [(&str, &str); 22] = [
     ("Anthropic", "sk-ant-api03-Zk3vQ9xW1mT7bN5cR8dF2gH4jK6lP0qS-aB1cD2eF3gH4_iJ5kL6mN7oP8qR9sT0uV"),
     ("Anthropic, OAuth", "sk-ant-oat01-Zk3vQ9xW1mT7bN5cR8dF2gH4jK6lP0qS"),
     ("OpenAI", "sk-proj-4tQm8VbX2nLc7ZrK9wYp3sDf6gHj1aEu"),
@@ -25,7 +25,112 @@ const SECRETS: [(&str, &str); 15] = [
     ("Slack, person", "xoxp-123456789012-123456789012"),
     ("JWT", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"),
     ("JWT, cut", "eyJhbGciOiJIUzI1NiJ9"),
+    ("Slack, app level", "xapp-1-A0123456789-1234567890123-4tQm8VbX2nLc7ZrK9wYp"),
+    ("Google, access token", "ya29.a0AfH6SMBx4tQm8VbX2nLc7ZrK9wYp3sDf6gHj1aEu"),
+    ("Google, client secret", "GOCSPX-4tQm8VbX2nLc7ZrK9wYp3sDf6g"),
+    ("Google, refresh token", "1//0gXy4tQm8VbX2nLc7ZrK9wYp3sDf6gHj1aEu"),
+    ("Stripe", "sk_live_4tQm8VbX2nLc7ZrK9wYp3sDf"),
+    ("npm", "npm_4tQm8VbX2nLc7ZrK9wYp3sDf6gHj1aEuQ1w2"),
+    ("Hugging Face", "hf_4tQm8VbX2nLc7ZrK9wYp3sDf6gHj1aEuQ1"),
 ];
+
+/// What gives a secret away, and the secret.
+const NAMED: [(&str, &str); 22] = [
+    ("export AWS_SECRET_ACCESS_KEY=", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYq2ZZaa01bb"),
+    ("aws_secret_access_key = ", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYq2ZZaa01bb"),
+    ("password = ", "hunter2hunter2"),
+    ("export MY_TOKEN = ", "abc123abc123"),
+    ("curl -H 'Authorization: Bearer ", "a1b2c3d4e5f6g7h8"),
+    ("TOKEN=", "abc4tQm8VbX2"),
+    ("deploy with MY_API_KEY=", "abcdef1234567890secret"),
+    ("curl -H 'X-API-Key:", "abc123def456ghi7"),
+    ("curl -H 'X-API-Key: ", "abc123def456ghi7"),
+    ("set -x OPENAI_API_KEY ", "q4tQm8VbX2nLc7Zr"),
+    ("set -gx GH_TOKEN ", "q4tQm8VbX2nLc7Zr"),
+    ("machine example.org login me password ", "correcthorsebattery"),
+    ("password ", "s3cr3tw0rd9z"),
+    ("password: ", "correcthorsebattery"),
+    ("  passphrase: ", "correcthorsebattery"),
+    ("curl https://hooks.slack.com/services/", "T0AAAAAAA/B0BBBBBBB/4tQm8VbX2nLc7ZrK"),
+    ("psql postgres://user:", "p@ss/w0rd9z"),
+    ("git clone https://me:", "s3cr3tw0rd9z"),
+    ("{\"access_token\": \"", "abcdef4tQm8VbX2"),
+    ("mysql --password=", "letmein4tQm8VbX"),
+    ("gt up --token ", "letmein4tQm8VbX"),
+    ("token: ", "4tQm8VbX2nLc7ZrK"),
+];
+
+/// What follows each of [`NAMED`].
+fn after(before: &str) -> &'static str {
+    match before {
+        _ if before.contains("://") && before.ends_with(':') => "@host/db and more",
+        _ if before.contains('\'') => "' https://host/path",
+        _ if before.contains('"') => "\", \"n\": 1}",
+        _ => "",
+    }
+}
+
+/// The parts of a secret that are left in a text: each of this many characters.
+fn left(secret: &str, shown: &str, size: usize) -> Option<String> {
+    let shown: String = shown.chars().filter(|c| *c != '\n').collect();
+    let all: Vec<char> = secret.chars().collect();
+    all.windows(size.min(all.len()))
+        .map(|part| part.iter().collect::<String>())
+        .find(|part| shown.contains(part))
+}
+
+/// As a terminal of this width shows it, in the captured lines of which no spaces are at the end.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let all: Vec<char> = text.chars().collect();
+    all.chunks(width).map(|part| part.iter().collect::<String>().trim_end().to_owned()).collect()
+}
+
+#[test]
+fn no_secret_survives_at_any_width() {
+    for width in (8..=48).chain([64, 80, 120]) {
+        let named =
+            NAMED.iter().map(|(before, secret)| (format!("{before}{secret}{}", after(before)), *secret));
+        let forms = SECRETS.iter().filter(|(name, _)| *name != "JWT, cut");
+        let forms = forms.map(|(_, secret)| (format!("the key is {secret}"), *secret));
+        for (text, secret) in named.chain(forms) {
+            let shown = mask(&wrapped(&text, width)).join("\n");
+            assert_eq!(left(secret, &shown, 5), None, "{width}: {text}\n{shown}");
+        }
+    }
+}
+
+#[test]
+fn a_key_below_another_is_masked_and_its_name_is_not() {
+    let text =
+        "aws_access_key_id = AKIAQ3EXAMPLE7ZK2MNB\naws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCY";
+    assert_eq!(masked(text), "aws_access_key_id = [masked]\naws_secret_access_key = [masked]");
+}
+
+#[test]
+fn a_private_key_in_a_string_is_masked() {
+    let part = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj";
+    let parts: String = (0..12).map(|n| format!("{part}{n:02}\\n")).collect();
+    let json = format!(
+        "  \"private_key\": \"-----BEGIN PRIVATE KEY-----\\n{parts}Qw==\\n-----END PRIVATE KEY-----\\n\","
+    );
+    for width in [20, 80, 199, 200] {
+        let whole = wrapped(&json, width);
+        for (name, lines) in
+            [("all", &whole[..]), ("its end", &whole[2..]), ("its begin", &whole[..whole.len() - 1])]
+        {
+            let shown = mask(lines).join("\n");
+            assert!(
+                !shown.contains(&part[20..36]) && !shown.contains(&part[..12]),
+                "{name} at {width}: {shown}"
+            );
+        }
+    }
+    let source = format!(
+        "key := \"-----BEGIN PRIVATE KEY-----\\n\" +\n  \"{part}\\n\" +\n  \"Qw9z==\\n\" +\n  \"-----END PRIVATE KEY-----\"\ndone"
+    );
+    let shown = masked(&source);
+    assert!(!shown.contains(&part[..12]) && !shown.contains("Qw9z") && shown.ends_with("\ndone"), "{shown}");
+}
 
 #[test]
 fn known_forms_are_masked_wherever_they_stand() {
@@ -108,7 +213,7 @@ fn a_wrapped_secret_is_masked_on_all_its_lines() {
         (
             "over three lines of a box",
             "│ use sk-ant-api03-Zk3vQ9xW1mT7 │\n│ bN5cR8dF2gH4jK6lP0qSaB1cD2eF │\n│ gH4 and go on                │",
-            "│ use [masked] │\n│ [masked] │\n│ gH4 and go on                │",
+            "│ use [masked] │\n│ [masked] │\n│ [masked] and go on                │",
         ),
         ("its rest alone in a line", "TOKEN=4tQm8VbX2nLc7ZrK9wYp\n3sDf", "TOKEN=[masked]\n[masked]"),
         ("its mark alone in a line", "use sk-ant-api03-\nZk3vQ9xW1mT7bN5cR8", "use [masked]\n[masked]"),
@@ -119,8 +224,8 @@ fn a_wrapped_secret_is_masked_on_all_its_lines() {
         ),
         (
             "a sentence below",
-            "TOKEN=4tQm8VbX2nLc7ZrK\nThe token is set.",
-            "TOKEN=[masked]\nThe token is set.",
+            "a line as wide as the terminal\nTOKEN=4tQm8VbX2nLc7ZrK\nThe token is set.",
+            "a line as wide as the terminal\nTOKEN=[masked]\nThe token is set.",
         ),
         ("text after it", "see ghp_4tQm8VbX2nLc7ZrK now\n3sDf6gHj1aEu", "see [masked] now\n3sDf6gHj1aEu"),
     ] {

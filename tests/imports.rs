@@ -34,6 +34,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
             "go_duration",
             "local_time",
             "panics",
+            "quotation",
             "secrets",
             "signals",
             "stopping",

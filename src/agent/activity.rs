@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub mod noting;
 pub mod screen;
 #[cfg(test)]
-mod talk;
+pub(crate) mod talk;
 pub mod transcript;
 pub mod weighing;
 

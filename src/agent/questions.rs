@@ -10,7 +10,7 @@ use std::{collections::BTreeSet, sync::LazyLock};
 
 use regex::Regex;
 
-use crate::{sessions::Key, town::dialogs::Dialog};
+use crate::{quotation::quoted, secrets, sessions::Key, town::dialogs::Dialog};
 
 mod known;
 
@@ -29,7 +29,7 @@ const TITLE: usize = 120;
 /// A question on a screen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
-    /// The question, for people: one line of the screen.
+    /// The question, for people: one line of the screen, [quoted].
     pub title: String,
     /// Which known question it is; `None` for others.
     pub known: Option<Dialog>,
@@ -61,9 +61,13 @@ pub fn shown(screen: &[String]) -> Option<Question> {
     let above: Vec<&str> =
         lines[first.saturating_sub(ABOVE)..first].iter().map(|line| line.text.as_str()).collect();
     let known = menu.as_ref().and_then(|menu| known::kind(&above, menu));
-    let title = title(&above)
-        .or_else(|| lines[first..].iter().map(|line| line.text.as_str()).find(|it| !it.is_empty()));
-    Some(Question { title: title.unwrap_or_default().chars().take(TITLE).collect(), known, menu })
+    // A secret may begin in another line than that of the title.
+    let masked: Vec<String> = secrets::mask(screen).iter().map(|line| Line::of(line).text).collect();
+    let above: Vec<&str> = masked[first.saturating_sub(ABOVE)..first].iter().map(String::as_str).collect();
+    let title =
+        title(&above).or_else(|| masked[first..].iter().map(String::as_str).find(|it| !it.is_empty()));
+    let title = quoted(title.unwrap_or_default()).chars().take(TITLE).collect();
+    Some(Question { title, known, menu })
 }
 
 /// The index of the option to choose, where questions of these kinds are answered; `None` when this one is not.

@@ -69,6 +69,26 @@ impl fmt::Display for Shortage {
     }
 }
 
+impl Shortage {
+    /// What is wrong, in figures that stay true while that lasts.
+    fn condition(&self) -> String {
+        let least = |least: u64, left: &Left| {
+            format!("less than {} of {}", bytes::format(least), bytes::format(left.total))
+        };
+        match self {
+            Shortage::Available(left, wanted) => {
+                let of = if left.is_of_group { " of its cgroup's limit" } else { "" };
+                format!("{}{of} is available", least(*wanted, left))
+            }
+            Shortage::Swap(left, wanted) => format!("{} of swap is free", least(*wanted, left)),
+            Shortage::Pressure(_, most) => {
+                format!("processes wait for memory more than {}% of the time", f64::from(*most) / 100.0)
+            }
+            Shortage::Turn => "there is enough again, and they take turns".to_owned(),
+        }
+    }
+}
+
 /// What is missing for one more agent.
 pub fn shortage(memory: &Memory, wanted: &StartMemory) -> Option<Shortage> {
     if !wanted.enabled {
@@ -198,15 +218,18 @@ impl Ticket {
                 let since = waited.unwrap_or(now);
                 queue.waiting.insert(self.place, Waiting { agent: self.agent.clone(), since, why });
                 let is_long = now.saturating_sub(since) >= settings.report_after;
-                if is_long && !std::mem::replace(&mut queue.is_reported, true) {
-                    self.gate.problems.report(
-                        PROBLEM,
-                        format!(
-                            "starts have waited for memory for {}: {why}; `gastown-supervisor status` shows which; end what \
-                             takes it, or set start.memory lower",
-                            go_duration::format(settings.report_after),
-                        ),
+                if is_long || queue.is_reported {
+                    let first = queue.waiting.values().next().map_or(why, |first| first.why);
+                    let text = format!(
+                        "starts have waited for memory for more than {}: {}; end what takes it, or set start.memory lower",
+                        go_duration::format(settings.report_after),
+                        first.condition(),
                     );
+                    // Logged once; what is wrong may change while it lasts.
+                    match std::mem::replace(&mut queue.is_reported, true) {
+                        false => self.gate.problems.report(PROBLEM, text),
+                        true => self.gate.problems.note(PROBLEM, text),
+                    }
                 }
             }
             None => {
@@ -350,7 +373,12 @@ mod tests {
         assert_eq!(later.ask(Some(short), at(299), &settings), (Some(short), true));
         assert!(problems.open().is_empty());
         assert_eq!(later.ask(Some(short), at(300), &settings), (Some(short), true));
-        assert!(problems.open()["memory"].contains("for 5m0s: 1 B of 100 B available, 3 B wanted"));
+        assert!(
+            problems.open()["memory"].contains("for more than 5m0s: less than 3 B of 100 B is available;")
+        );
+        let lower = Shortage::Available(left(1, 100).unwrap(), 2);
+        assert_eq!(first.ask(Some(lower), at(301), &settings), (Some(lower), true));
+        assert!(problems.open()["memory"].contains("less than 2 B of 100 B"), "the setting was lowered");
         assert_eq!(later.ask(None, at(305), &settings), (Some(Shortage::Turn), true), "the witness is first");
         assert_eq!(first.ask(None, at(306), &settings), (None, true));
         assert_eq!(later.ask(None, at(308), &settings), (Some(Shortage::Turn), true), "too soon");

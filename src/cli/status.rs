@@ -215,7 +215,11 @@ impl Shown {
 pub fn doing(agent: &AgentReport, local: &LocalTime) -> Option<String> {
     let (activity, source) = (agent.activity.as_ref()?.replace('_', " "), agent.activity_source.as_ref()?);
     let since = local.age(agent.activity_since?);
-    let detail = agent.activity_detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
+    // The reason may have said it already.
+    let is_said =
+        |detail: &&String| agent.reason.as_ref().is_some_and(|reason| reason.contains(detail.as_str()));
+    let detail = agent.activity_detail.as_ref().filter(|detail| !is_said(detail));
+    let detail = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
     Some(format!("{activity} {since} ({source}){detail}"))
 }
 

@@ -267,7 +267,8 @@ pub trait Sessions: Send + Sync {
     /// Presses one key in exactly this pane.
     async fn press(&self, pane: &PaneTarget, key: Key) -> Result<(), SessionsError>;
 
-    /// The last `lines` lines of this pane's screen and history, oldest first, without trailing blanks.
+    /// The last `lines` lines of this pane's screen and history, oldest first, without trailing blanks. One that the terminal
+    /// wrapped is one line; the first may be the end of one.
     async fn capture(&self, pane: &PaneTarget, lines: u16) -> Result<Vec<String>, SessionsError>;
 
     /// Sets session options (`status-style`, `mouse`, …), in order, in one request.

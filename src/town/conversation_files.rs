@@ -20,6 +20,8 @@ pub mod merging;
 pub struct Listed {
     /// Where it is.
     pub path: PathBuf,
+    /// How many bytes it has.
+    pub size: u64,
     /// When it was created; `None` where the file system does not say.
     pub born: Option<Timestamp>,
     /// When it was written last.

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     fn says(text: &str) -> bool {
-        let screen: Vec<String> = text.lines().map(str::to_owned).collect();
+        let screen: Vec<String> = format!("\n$ agent\n\n{text}").lines().map(str::to_owned).collect();
         lost(&screen).is_some()
     }
 
@@ -154,7 +154,10 @@ mod tests {
             "Failed to login. Message: Request had invalid authentication credentials",
         ] {
             assert_eq!(said(text).as_deref(), Some(text));
-            assert!(lost(&[format!("■ {text}"), String::new(), "› ".to_owned()]).is_some(), "{text}");
+            assert!(
+                lost(&[String::new(), format!("■ {text}"), String::new(), "› ".to_owned()]).is_some(),
+                "{text}"
+            );
             assert_eq!(
                 lost(&[format!("● I found this in the log: {text}"), "> ".to_owned()]),
                 None,

@@ -9,6 +9,8 @@ use std::sync::LazyLock;
 
 use regex::{RegexSet, RegexSetBuilder};
 
+use crate::quotation::quoted;
+
 mod place;
 pub mod reset;
 
@@ -74,7 +76,7 @@ static STAMPED: LazyLock<RegexSet> =
 /// The most lines of one sentence: a narrow pane wraps what a program says.
 const WRAPPED: usize = 4;
 
-/// What a program says on its screen.
+/// What a program says on its screen, without its mark, as it may be shown and kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sentence {
     /// The line that was found, for people; two when only both together were.
@@ -84,6 +86,10 @@ pub struct Sentence {
 }
 
 impl Sentence {
+    fn of(line: &str, whole: &str) -> Self {
+        Sentence { line: quoted(line), whole: quoted(whole) }
+    }
+
     /// Its line, unless only the whole says when the limit ends.
     pub fn text(self) -> String {
         let is_better = !reset::names_a_time(&self.line) && reset::names_a_time(&self.whole);
@@ -168,12 +174,13 @@ impl UsageLimits {
     }
 }
 
-/// The line of a message of the program itself that one of these patterns matches; each line is matched alone, then with the
-/// next one appended.
+/// The line of a message of the program itself that one of these patterns matches, as it may be shown and kept; each line is
+/// matched alone, then with the next one appended.
 pub fn sentence(set: &RegexSet, message: &str) -> Option<String> {
     let lines: Vec<String> = message.lines().map(plain).filter(|line| !line.is_empty()).take(LINES).collect();
     let alone = lines.iter().find(|line| set.is_match(line)).cloned();
-    alone.or_else(|| lines.windows(2).map(|pair| pair.join(" ")).find(|pair| set.is_match(pair)))
+    let found = alone.or_else(|| lines.windows(2).map(|pair| pair.join(" ")).find(|pair| set.is_match(pair)));
+    found.map(|line| quoted(&line))
 }
 
 fn anywhere(set: &RegexSet, screen: &[String]) -> Option<Sentence> {
@@ -187,7 +194,7 @@ fn anywhere(set: &RegexSet, screen: &[String]) -> Option<Sentence> {
         pairs.find(|(_, pair)| set.is_match(pair))
     })?;
     let whole = lines[at..].iter().take(WRAPPED).cloned().collect::<Vec<_>>().join(" ");
-    Some(Sentence { line, whole })
+    Some(Sentence::of(place::without_mark(&line), place::without_mark(&whole)))
 }
 
 /// The sentence in the program's own last message that one of these patterns matches. An agent's own message counts only when
@@ -202,17 +209,17 @@ pub(super) fn in_the_last_message(
     let alone = candidates().find_map(|(at, own)| {
         let is_whole = |stamped: &RegexSet| stamped.is_match(own.words);
         let is_it = set.is_match(own.words) && (!own.whole_line_only || stamped.is_some_and(is_whole));
-        is_it.then(|| (at, place.shown(at)))
+        is_it.then(|| (at, own.words.to_owned()))
     });
     let found = alone.or_else(|| {
         candidates().find_map(|(at, own)| {
             let next = place.below(at).filter(|_| !own.whole_line_only)?;
             let joined = format!("{} {next}", own.words);
-            set.is_match(&joined).then(|| (at, format!("{} {next}", place.shown(at))))
+            set.is_match(&joined).then_some((at, joined))
         })
     });
     let (at, line) = found?;
-    Some(Sentence { line, whole: place.paragraph(at, WRAPPED) })
+    Some(Sentence::of(&line, place::without_mark(&place.paragraph(at, WRAPPED))))
 }
 
 impl PartialEq for UsageLimits {

@@ -70,6 +70,9 @@ pub enum Silence {
     /// Several sessions are written in the same place, and it is not known which is the process's.
     #[error("{} sessions in {}: it is not known which is the agent's", .0, crate::terminal::path(.1))]
     Ambiguous(usize, PathBuf),
+    /// Its last records say nothing, or are not known here.
+    #[error("{} ends with nothing that this version understands", crate::terminal::path(.0))]
+    Unknown(PathBuf),
     /// A file or directory cannot be read.
     #[error("{}: {}", crate::terminal::path(.0), .1)]
     Unreadable(PathBuf, io::Error),

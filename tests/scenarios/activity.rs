@@ -64,6 +64,24 @@ fn status_shows_what_a_transcript_says_with_source_and_age() {
 }
 
 #[test]
+fn a_transcript_that_is_not_understood_is_said_to_be_silent() {
+    simulate(912, |world| async move {
+        world.state().accounts.home = Some(AGENTS_HOME.to_owned());
+        let supervisor = town(&world, &["r"]).await;
+        world.pass(mins(1)).await;
+        world.records(&witness("r"), PROMPT);
+        world.pass(secs(3)).await;
+        assert_eq!(supervisor.agent("r/witness").await.activity_doubt, None);
+        world.records(&witness("r"), r#"{"type":"of a later version"}"#);
+        world.pass(secs(3)).await;
+        let agent = supervisor.agent("r/witness").await;
+        let doubt = agent.activity_doubt.as_deref().unwrap_or_default();
+        assert!(doubt.ends_with(" ends with nothing that this version understands"), "{agent:#?}");
+        assert_eq!(agent.activity_source.as_deref(), Some("screen"));
+    });
+}
+
+#[test]
 fn a_crash_of_the_actor_loses_nothing() {
     simulate(901, |world| async move {
         world.state().accounts.home = Some(AGENTS_HOME.to_owned());

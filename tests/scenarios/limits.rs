@@ -52,7 +52,8 @@ fn one_that_ends_at_a_limit_is_tried_again_every_quarter_of_an_hour() {
             let session = session.clone();
             simulate(440, |world| async move {
                 let supervisor = at_work(&world).await;
-                world.show(&session, &["● I am on it", LIMIT, "  /upgrade to increase your usage limit."]);
+                world
+                    .show(&session, &["● I am on it", "", LIMIT, "  /upgrade to increase your usage limit."]);
                 world.pass(secs(61)).await; // seen in passing
                 world.state().nature.shows.insert(session.clone(), LIMIT.to_owned());
                 world.state().nature.doomed = vec![session.clone()];

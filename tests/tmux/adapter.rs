@@ -365,6 +365,19 @@ async fn capture_and_options(control: bool) {
     .await;
     assert_eq!(screen, ["line 97", "line 98", "line 99", "❯ ü", "%end 1 2 1"]);
     assert_eq!(tmux.capture(&pane, 200).await.unwrap().len(), 102);
+    // What the terminal wrapped, also because its pane became narrower, is one line.
+    let long = format!("● {} end", "word ".repeat(60));
+    let wrapped = command("gt-long", &format!("echo '{long}'; echo '  next'; exec sleep 600"));
+    let pane_of_long = first_pane(&tmux.create(&wrapped).await.unwrap());
+    for width in ["200", "80", "31"] {
+        server.must(&["resize-window", "-t", "=gt-long:", "-x", width]);
+        let screen = until("its lines show", async || {
+            let screen = tmux.capture(&pane_of_long, 40).await.unwrap();
+            (screen.last().is_some_and(|line| line == "  next")).then_some(screen)
+        })
+        .await;
+        assert_eq!(screen, [long.as_str(), "  next"], "{width} columns");
+    }
     let empty = first_pane(&tmux.create(&session("gt-empty")).await.unwrap());
     assert!(tmux.capture(&empty, 5).await.unwrap().is_empty());
 

@@ -124,9 +124,28 @@ pub fn screen(seed: u64) -> Vec<String> {
     if rng.bool() {
         lines.push("  ⏵⏵ bypass permissions on (shift+tab to cycle)".to_owned());
     }
-    // A screen has 40 lines; its begin may be cut anywhere.
-    lines.drain(..lines.len().saturating_sub(40));
+    if rng.u8(..3) == 0 {
+        lines = narrowed(&lines, rng.usize(8..120));
+    }
+    cut(&mut rng, &mut lines);
     lines
+}
+
+/// What tmux shows after the pane became this narrow, while the program has not drawn anew: the rest of a line is at the left of
+/// the next one. Spaces at the end of a line are not captured.
+pub fn narrowed(lines: &[String], width: usize) -> Vec<String> {
+    let wrap = |line: &String| -> Vec<String> {
+        let all: Vec<char> = line.chars().collect();
+        let parts = all.chunks(width).map(|part| part.iter().collect::<String>().trim_end().to_owned());
+        if all.is_empty() { vec![String::new()] } else { parts.collect() }
+    };
+    lines.iter().flat_map(wrap).collect()
+}
+
+/// Leaves what fits on a screen: its top is anywhere, as a pane has any height and a program may have no history.
+pub fn cut(rng: &mut Rng, lines: &mut Vec<String>) {
+    let height = if rng.bool() { 40 } else { rng.usize(4..60) };
+    lines.drain(..lines.len().saturating_sub(height));
 }
 
 /// A transcript of Claude Code with such talk; its last record is the end of a turn, or a call of a tool.

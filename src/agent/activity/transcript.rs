@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Activity;
-use crate::{agent::program::Provider, town::usage_limit::UsageLimits, transcripts::Tail};
+use crate::{agent::program::Provider, quotation::quoted, town::usage_limit::UsageLimits, transcripts::Tail};
 
 mod claude;
 mod codex;
@@ -85,9 +85,9 @@ fn time(record: &Value) -> Option<Timestamp> {
     record["timestamp"].as_str()?.parse().ok()
 }
 
-/// The first line of a message, for people; at most 300 characters of it.
+/// The first line of a message, as it may be shown and kept.
 fn first_line(text: &str) -> String {
-    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().chars().take(300).collect()
+    quoted(text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::{
     agent::{history::Entry, spec::AgentSpec},
     deps::Deps,
     terminal,
-    town::conversation_files::{Compared, PutBack},
+    town::conversation_files::{Compared, Listed, PutBack},
 };
 
 /// How long after its start a program is expected to have done what it does to its transcript.
@@ -19,6 +19,8 @@ pub const AFTER: Duration = Duration::from_secs(10);
 
 /// The most copies; older ones that are not needed are removed.
 pub const COPIES: usize = 20;
+/// The most bytes of copies that are not needed.
+const BYTES: u64 = 1 << 30;
 
 /// The kind of problem that a transcript is that lost records.
 const PROBLEM: &str = "transcript";
@@ -30,7 +32,10 @@ enum Verdict {
     Whole,
     /// So many are missing, at least.
     Cut(u64),
+    /// It cannot be compared now.
     Unknown,
+    /// Its content is such that it can never be compared.
+    Never,
 }
 
 /// A program that cut its transcript may have written more since than it lost: then the last record of the copy is missing.
@@ -42,6 +47,7 @@ fn judge(before: u64, now: &io::Result<Compared>) -> Verdict {
         },
         Ok(Compared::Gone) if before > 0 => Verdict::Cut(before),
         Ok(Compared::Gone | Compared::NoCopy) => Verdict::Whole,
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Verdict::Never,
         Err(_) => Verdict::Unknown,
     }
 }
@@ -73,11 +79,30 @@ async fn settle(deps: &Deps, agent: &AgentSpec, copied: &Copied) -> Result<(), S
         match judge(copied.records, &now) {
             Verdict::Whole => {
                 change(deps, agent, copied, |kept, at| drop(kept.copied.remove(at)));
+                remove_older(deps, copied).await;
                 return Ok(());
             }
             Verdict::Unknown => {
                 let why = now.err().map(|error| error.to_string()).unwrap_or_default();
-                return Err(format!("the transcript of conversation {name} cannot be compared: {why}"));
+                return Err(format!(
+                    "the transcript of conversation {name} cannot be compared: {why}; that is tried again at the agent's next \
+                     start"
+                ));
+            }
+            Verdict::Never => {
+                let why = now.err().map(|error| error.to_string()).unwrap_or_default();
+                let seen = format!("the transcript of conversation {name} cannot be compared: {why}");
+                tracing::warn!(agent = %identity, reason = "transcript_not_compared", "{seen}");
+                let copy = terminal::path(deps.paths.shown(&copied.copy));
+                let entry = Entry::word(
+                    deps.now().wall,
+                    "transcript_not_compared",
+                    &seen,
+                    &format!("as it was before is in {copy}"),
+                );
+                deps.records.happened(identity, entry);
+                change(deps, agent, copied, |kept, at| drop(kept.copied.remove(at)));
+                return Ok(());
             }
             Verdict::Cut(lost) => {
                 let seen = format!(
@@ -126,15 +151,38 @@ fn change(deps: &Deps, agent: &AgentSpec, copied: &Copied, act: impl FnOnce(&mut
     });
 }
 
-/// Removes the oldest copies that nothing needs, so that one more can be made. An error when all are needed.
+/// Removes the earlier copies of a conversation that nothing needs: it has all records that they have. What cannot be removed now
+/// is in the way of nothing, and makes room later.
+async fn remove_older(deps: &Deps, copied: &Copied) {
+    let Some(name) = copied.copy.file_name().and_then(|name| name.to_str()) else { return };
+    // `<time>.<agent>.<conversation>.jsonl`
+    let Some((_, whose)) = name.split_once('.') else { return };
+    let needed = deps.records.needed_copies();
+    let Ok(all) = deps.conversation_files.list(&deps.paths.transcript_copies()).await else { return };
+    for copy in all.iter().filter(|copy| copy.path < copied.copy && !needed.contains(&copy.path)) {
+        let other =
+            copy.path.file_name().and_then(|name| name.to_str()).and_then(|name| name.split_once('.'));
+        if other.is_some_and(|(_, other)| other == whose) {
+            let _ = deps.conversation_files.remove_copy(&copy.path).await;
+        }
+    }
+}
+
+/// Removes the oldest copies that nothing needs, so that one more can be made. An error when too many are needed.
 pub async fn make_room(deps: &Deps) -> io::Result<()> {
     let needed = deps.records.needed_copies();
     let all = deps.conversation_files.list(&deps.paths.transcript_copies()).await?;
     let too_many = (all.len() + 1).saturating_sub(COPIES);
+    let free: Vec<&Listed> = all.iter().filter(|copy| !needed.contains(&copy.path)).collect();
+    let mut bytes = free.iter().fold(0_u64, |sum, copy| sum.saturating_add(copy.size));
     let mut removed = 0;
     // Their names begin with the time at which they were made.
-    for copy in all.iter().filter(|copy| !needed.contains(&copy.path)).take(too_many) {
+    for copy in free {
+        if removed >= too_many && bytes <= BYTES {
+            break;
+        }
         deps.conversation_files.remove_copy(&copy.path).await?;
+        bytes = bytes.saturating_sub(copy.size);
         removed += 1;
     }
     if removed < too_many {
@@ -160,6 +208,7 @@ mod tests {
             ("there was nothing", 0, Ok(Compared::Gone), Verdict::Whole),
             ("no copy", 3, Ok(Compared::NoCopy), Verdict::Whole),
             ("unreadable", 3, Err(io::Error::other("input/output error")), Verdict::Unknown),
+            ("a line too long", 3, Err(io::ErrorKind::InvalidData.into()), Verdict::Never),
         ] {
             assert_eq!(judge(before, &now), verdict, "{case}");
         }

@@ -7,6 +7,26 @@ fn screen(text: &str) -> Vec<String> {
     text.split('\n').map(str::to_owned).collect()
 }
 
+#[test]
+fn a_title_holds_no_secret_and_nothing_for_a_terminal() {
+    for (name, asked, title) in [
+        (
+            "a secret",
+            "Run the deploy with MY_API_KEY=abcdef1234567890secret now?",
+            "Run the deploy with MY_API_KEY=[masked] now?",
+        ),
+        (
+            "one that begins in the line above",
+            " Do you want to run the deploy with MY_API_KEY=\n abcdef1234567890abcdef1234567890secret now?",
+            "[masked] now?",
+        ),
+        ("an escape sequence", "Really\u{9b}31m?", "Really\\u{9b}31m?"),
+    ] {
+        let question = shown(&screen(&format!("{asked}\n ❯ 1. Yes\n   2. No"))).unwrap();
+        assert_eq!(question.title, title, "{name}");
+    }
+}
+
 const BYPASS: &str = " WARNING: Claude Code running in Bypass Permissions mode
 
  In Bypass Permissions mode, Claude Code will not ask for your approval before running potentially dangerous commands.

@@ -371,7 +371,8 @@ impl Sessions for Tmux {
         let (target, start) = (target::pane(pane.session_id(), pane.pane()), format!("-{lines}"));
         let requests = [
             Request::of(["display-message", "-p", "-t", &target, "#{pane_pid}"]),
-            Request::of(["capture-pane", "-p", "-t", &target, "-S", &start]),
+            // `-J`: what tmux wrapped is one line, as the program wrote it.
+            Request::of(["capture-pane", "-p", "-J", "-t", &target, "-S", &start]),
         ];
         let printed = self.for_pane(pane, &requests, Purpose::Repeatable).await?;
         let (pid, printed) = printed.split_once('\n').unwrap_or((&printed, ""));
@@ -379,7 +380,8 @@ impl Sessions for Tmux {
         if pid.trim().parse().unwrap_or(0) != pane.pid() {
             return Err(no_such_pane(pane));
         }
-        let screen: Vec<&str> = printed.trim_end().lines().collect();
+        // `-J` keeps the spaces at the ends of lines.
+        let screen: Vec<&str> = printed.trim_end().lines().map(str::trim_end).collect();
         let skip = screen.len().saturating_sub(usize::from(lines));
         Ok(screen.into_iter().skip(skip).map(str::to_owned).collect())
     }

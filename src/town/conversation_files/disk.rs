@@ -100,7 +100,7 @@ fn list(directory: &Path) -> io::Result<Vec<Listed>> {
         };
         let at = |time: SystemTime| Timestamp::try_from(time).ok();
         if let Some(modified) = data.modified().ok().and_then(at) {
-            listed.push(Listed { path, born: data.created().ok().and_then(at), modified });
+            listed.push(Listed { path, size: data.len(), born: data.created().ok().and_then(at), modified });
         }
     }
     listed.sort_by(|one, other| one.path.cmp(&other.path));

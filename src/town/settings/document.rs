@@ -38,7 +38,15 @@ impl<'a> Entry<'a> {
 
     /// Its value.
     pub fn value(&self) -> Result<Value, String> {
-        serde_json::from_str(self.raw.get()).map_err(|_| "it is nested too deeply".to_owned())
+        serde_json::from_str(self.raw.get()).map_err(|error| {
+            // The syntax was checked before.
+            let text = error.to_string();
+            match text.split(" at line ").next().unwrap_or_default() {
+                "recursion limit exceeded" => "it is nested too deeply".to_owned(),
+                "number out of range" => "its number is too large".to_owned(),
+                other => other.to_owned(),
+            }
+        })
     }
 
     /// The entries of its value, which must be an object, in order and including duplicates.

@@ -108,12 +108,8 @@ pub fn optional_amount(value: &Value) -> Converted<Option<Amount>> {
 }
 
 fn amount(value: &Value) -> Converted<Amount> {
-    let read = match value {
-        Value::Number(number) => number.as_u64().filter(|bytes| *bytes > 0).map(Amount::Bytes),
-        Value::String(text) => Amount::parse(text),
-        _ => None,
-    };
-    let what = "an amount of memory such as \"2GiB\", \"512MiB\" or \"5%\", or a whole number of bytes";
+    let read = value.as_str().and_then(Amount::parse);
+    let what = "an amount of memory such as \"2GiB\", \"512MiB\" or \"5%\", with its unit: B, KiB, MiB, GiB, TiB or %";
     read.ok_or_else(|| expected(what, value))
 }
 

@@ -4,6 +4,10 @@
 //! The messages of agents, tools and people contain every sentence sooner or later; a message of the program differs
 //! by its mark and its place. The marks are those of Claude Code 1.0 to 2.1, Codex 0.23 to 0.155 and Gemini CLI 0.1
 //! to 0.33; a program that draws no marks begins its messages at the left.
+//!
+//! What is in doubt is no message of the program. How much of a message is above the first line is never known: a screen may
+//! be low, and the alternate screen has no history. A line at the left may be the rest of the one above, which tmux wrapped
+//! when its pane became narrower; so a message begins below a blank line or a box.
 
 /// How many of a screen's last lines are read.
 pub const SCREEN_LINES: u16 = 40;
@@ -33,6 +37,9 @@ struct Line {
     indent: usize,
     framed: bool,
     border: bool,
+    /// Whether it is the lower border of a box.
+    closes: bool,
+    blank: bool,
     mark: Mark,
     /// The text without frame, with single spaces between words.
     shown: String,
@@ -44,8 +51,6 @@ struct Line {
 #[derive(Debug)]
 pub struct Place {
     lines: Vec<Line>,
-    /// Whether the screen had more lines above.
-    cut: bool,
 }
 
 /// A line that begins a message of the program.
@@ -60,8 +65,7 @@ pub struct Own<'a> {
 impl Place {
     /// Parses this screen, oldest line first.
     pub fn of(screen: &[String]) -> Self {
-        let cut = screen.len() >= usize::from(SCREEN_LINES);
-        Place { lines: screen.iter().map(|line| Line::of(line)).collect(), cut }
+        Place { lines: screen.iter().map(|line| Line::of(line)).collect() }
     }
 
     /// The indices of the last `count` lines that are not blank, oldest first.
@@ -70,11 +74,6 @@ impl Place {
             (0..self.lines.len()).rev().filter(|at| !self.lines[*at].shown.is_empty()).take(count).collect();
         last.reverse();
         last.into_iter()
-    }
-
-    /// A line as people see it.
-    pub fn shown(&self, at: usize) -> String {
-        self.lines[at].shown.clone()
     }
 
     /// The text of the line below, if it has any and may continue a message: it begins with a word, or is JSON.
@@ -105,50 +104,48 @@ impl Place {
     pub fn own(&self, at: usize) -> Option<Own<'_>> {
         let line = &self.lines[at];
         let is_own = match line.mark {
-            Mark::Bare | Mark::Error => !self.goes_on(at) && (!line.framed || self.begins_box(at)),
+            Mark::Bare | Mark::Error if line.framed => self.begins_box(at) && !self.goes_on(at),
+            Mark::Bare | Mark::Error => !self.goes_on(at),
             Mark::Result => self.stands_alone(at),
-            Mark::Says => !line.framed && self.is_all(at),
+            Mark::Says => !line.framed && line.indent < 2 && self.begins(at) && self.is_all(at),
             Mark::Said | Mark::Other => false,
         };
         let own = Own { words: &line.words, whole_line_only: line.mark == Mark::Says };
         (is_own && !self.is_followed(at)).then_some(own)
     }
 
-    /// Whether a line continues the message of an agent, a tool or a person above.
+    /// Whether a line continues the message of an agent, a tool or a person above, or may do so.
     fn goes_on(&self, at: usize) -> bool {
         if self.lines[at].indent < 2 {
-            return false;
+            return !self.lines[at].framed && !self.begins(at);
         }
-        for line in self.lines[..at].iter().rev().filter(|line| !line.shown.is_empty() || line.border) {
+        for above in (0..at).rev().filter(|above| !self.lines[*above].blank) {
+            let line = &self.lines[above];
             match line.mark {
                 Mark::Says | Mark::Result => return true,
                 Mark::Said if !line.words.is_empty() => return true,
-                _ if line.indent < 2 => return false,
+                _ if line.indent < 2 && self.begins(above) => return false,
                 _ => {}
             }
         }
-        self.cut
+        true
+    }
+
+    /// Whether a line cannot be the rest of the one above.
+    fn begins(&self, at: usize) -> bool {
+        at.checked_sub(1).is_some_and(|above| self.lines[above].blank || self.lines[above].closes)
     }
 
     /// Whether a line is the first in its box.
     fn begins_box(&self, at: usize) -> bool {
-        for line in self.lines[..at].iter().rev() {
-            if line.border || !line.framed {
-                return true;
-            }
-            if !line.shown.is_empty() {
-                return false;
-            }
-        }
-        !self.cut
+        let above = self.lines[..at].iter().rev().find(|line| !line.framed || !line.shown.is_empty());
+        above.is_some_and(|above| above.border || above.blank)
     }
 
     /// Whether only a person's message is right above a line, so that the line is no tool's.
     fn stands_alone(&self, at: usize) -> bool {
-        match at.checked_sub(1).map(|above| &self.lines[above]) {
-            None => !self.cut,
-            Some(above) => above.mark == Mark::Said || above.shown.is_empty(),
-        }
+        let Some(above) = at.checked_sub(1) else { return false };
+        self.lines[above].blank || self.lines[above].mark == Mark::Said && self.begins(above)
     }
 
     /// Whether a line is a whole message.
@@ -163,6 +160,12 @@ impl Place {
         let below = &self.lines[at + 1..prompt.unwrap_or(self.lines.len())];
         below.iter().any(|line| matches!(line.mark, Mark::Says | Mark::Result))
     }
+}
+
+/// A text without the mark of a program, an agent or a person before it.
+pub(super) fn without_mark(text: &str) -> &str {
+    let is_mark = |c: char| c == '⎿' || SAYS.contains(&c) || ERROR.contains(&c) || SAID.contains(&c);
+    text.strip_prefix(is_mark).map_or(text, |rest| rest.trim_start_matches(['\u{fe0f}', ' ']))
 }
 
 impl Line {
@@ -188,8 +191,9 @@ impl Line {
         };
         let words = match mark {
             Mark::Bare | Mark::Other => shown.clone(),
-            _ => shown.chars().skip(1).collect::<String>().trim_start_matches(['\u{fe0f}', ' ']).to_owned(),
+            _ => without_mark(&shown).to_owned(),
         };
-        Line { indent, framed, border, mark, shown, words }
+        let closes = border && trimmed.trim_end().ends_with(['╯', '┘', '┛', '╝']);
+        Line { indent, framed, border, closes, blank: trimmed.is_empty(), mark, shown, words }
     }
 }

@@ -6,8 +6,9 @@ fn screen(text: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
+/// Below what is there first.
 fn built_in(text: &str) -> Option<String> {
-    UsageLimits::default().matches(&screen(text))
+    UsageLimits::default().matches(&screen(&format!("\n$ agent\n\n{text}")))
 }
 
 #[test]
@@ -21,7 +22,7 @@ fn what_the_programs_say() {
         (
             "Claude Code 2.1.216",
             "❯ go on\n  ⎿  You've hit your session limit · resets 5:10pm (Europe/Paris)\n     /upgrade to increase your usage limit.\n\n✻ Cooked for 0s\n\n────────\n❯ \n────────\n  ? for shortcuts",
-            "⎿ You've hit your session limit · resets 5:10pm (Europe/Paris)",
+            "You've hit your session limit · resets 5:10pm (Europe/Paris)",
         ),
         (
             "Claude Code 2.1.90",
@@ -42,12 +43,12 @@ fn what_the_programs_say() {
         (
             "Claude Code 2.0.1",
             "● Claude AI usage limit reached|1760004000",
-            "● Claude AI usage limit reached|1760004000",
+            "Claude AI usage limit reached|1760004000",
         ),
         (
             "Claude Code 1.0.69",
             " ⎿ Claude usage limit reached. Your limit will reset at 7pm (Asia/Tokyo).",
-            "⎿ Claude usage limit reached. Your limit will reset at 7pm (Asia/Tokyo).",
+            "Claude usage limit reached. Your limit will reset at 7pm (Asia/Tokyo).",
         ),
         ("Claude Code 2.0", "5-hour limit reached ∙ resets 3am", "5-hour limit reached ∙ resets 3am"),
         (
@@ -60,21 +61,21 @@ fn what_the_programs_say() {
             "You're out of extra usage · resets 10pm (America/Los_Angeles)",
             "You're out of extra usage · resets 10pm (America/Los_Angeles)",
         ),
-        ("Claude Code on an API account", "  ⎿ Credit balance is too low", "⎿ Credit balance is too low"),
+        ("Claude Code on an API account", "  ⎿ Credit balance is too low", "Credit balance is too low"),
         (
             "Codex 0.39",
             "■ You've hit your usage limit. Upgrade to Pro (https://openai.com/chatgpt/pricing) or try again in 5 days 22 hours 11\nminutes.",
-            "■ You've hit your usage limit. Upgrade to Pro (https://openai.com/chatgpt/pricing) or try again in 5 days 22 hours 11",
+            "You've hit your usage limit. Upgrade to Pro (https://openai.com/chatgpt/pricing) or try again in 5 days 22 hours 11",
         ),
         (
             "Codex 0.155, curly",
             "■ You’ve hit your usage limit. Upgrade to Pro (https://chatgpt.com/explore/pro), visit",
-            "■ You've hit your usage limit. Upgrade to Pro (https://chatgpt.com/explore/pro), visit",
+            "You've hit your usage limit. Upgrade to Pro (https://chatgpt.com/explore/pro), visit",
         ),
         (
             "Codex 0.23",
             "🖐  You've hit your usage limit. Upgrade to Pro, or wait for limits to reset (every 5h and every week.).",
-            "🖐 You've hit your usage limit. Upgrade to Pro, or wait for limits to reset (every 5h and every week.).",
+            "You've hit your usage limit. Upgrade to Pro, or wait for limits to reset (every 5h and every week.).",
         ),
         (
             "codex exec",
@@ -84,7 +85,7 @@ fn what_the_programs_say() {
         (
             "Codex, one model",
             "■ You've hit your usage limit for gpt-5.3-codex. Switch to another model now, or try again at 3:42 PM.",
-            "■ You've hit your usage limit for gpt-5.3-codex. Switch to another model now, or try again at 3:42 PM.",
+            "You've hit your usage limit for gpt-5.3-codex. Switch to another model now, or try again at 3:42 PM.",
         ),
         (
             "Codex 0.154",
@@ -94,26 +95,26 @@ fn what_the_programs_say() {
         (
             "Codex on an API account",
             "■ Quota exceeded. Check your plan and billing details.",
-            "■ Quota exceeded. Check your plan and billing details.",
+            "Quota exceeded. Check your plan and billing details.",
         ),
         (
             "Gemini 0.22",
             "✕ [API Error: You have exhausted your daily quota on this model.]\n\n>   Type your message",
-            "✕ [API Error: You have exhausted your daily quota on this model.]",
+            "[API Error: You have exhausted your daily quota on this model.]",
         ),
         (
             "Gemini 0.27, in a box",
-            "│ Error when talking to Gemini API Full report available at: /tmp/x.json TerminalQuotaError: You have exhausted your daily quota  │\n│    on this model.        │",
+            "╭────╮\n│ Error when talking to Gemini API Full report available at: /tmp/x.json TerminalQuotaError: You have exhausted your daily quota  │\n│    on this model.        │",
             "Error when talking to Gemini API Full report available at: /tmp/x.json TerminalQuotaError: You have exhausted your daily quota on this model.",
         ),
         (
             "Gemini 0.33",
             "✕ [API Error: You have exhausted your capacity on this model. Your quota will reset after 5h3m1s.]",
-            "✕ [API Error: You have exhausted your capacity on this model. Your quota will reset after 5h3m1s.]",
+            "[API Error: You have exhausted your capacity on this model. Your quota will reset after 5h3m1s.]",
         ),
         (
             "Gemini 0.19",
-            "│ Usage limit reached for all Pro models.      │\n│ Access resets at 3:57 AM GMT+1.   │\n│ /model to switch models. │",
+            "╭────╮\n│ Usage limit reached for all Pro models.      │\n│ Access resets at 3:57 AM GMT+1.   │\n│ /model to switch models. │",
             "Usage limit reached for all Pro models.",
         ),
         (
@@ -124,32 +125,32 @@ fn what_the_programs_say() {
         (
             "Gemini 0.10",
             "  ⚡ You have reached your daily gemini-2.5-pro quota limit.",
-            "⚡ You have reached your daily gemini-2.5-pro quota limit.",
+            "You have reached your daily gemini-2.5-pro quota limit.",
         ),
         (
             "Gemini 0.1.10",
             "⚡ You have reached your daily quota limit.",
-            "⚡ You have reached your daily quota limit.",
+            "You have reached your daily quota limit.",
         ),
         (
             "Gemini 0.29",
             "✕ [API Error: Resource has been exhausted (e.g. check quota).]",
-            "✕ [API Error: Resource has been exhausted (e.g. check quota).]",
+            "[API Error: Resource has been exhausted (e.g. check quota).]",
         ),
         (
             "Gemini 0.4",
             "✕ [API Error: You exceeded your current quota, please check your plan and billing details. For more",
-            "✕ [API Error: You exceeded your current quota, please check your plan and billing details. For more",
+            "[API Error: You exceeded your current quota, please check your plan and billing details. For more",
         ),
         (
             "Gemini 0.1.4",
-            "    ]]\n  Please wait and try again later. To increase your limits, upgrade to a plan with higher limits, or use /auth",
+            "✕ [API Error: [{\n    ]]\n  Please wait and try again later. To increase your limits, upgrade to a plan with higher limits, or use /auth",
             "Please wait and try again later. To increase your limits, upgrade to a plan with higher limits, or use /auth",
         ),
         (
             "wrapped in the middle",
             "  ⎿ You've hit your session limit ·\n    resets 5:10pm",
-            "⎿ You've hit your session limit · resets 5:10pm",
+            "You've hit your session limit · resets 5:10pm",
         ),
     ] {
         assert_eq!(built_in(text).as_deref(), Some(line), "{name}");
@@ -200,7 +201,7 @@ fn only_the_end_of_the_screen_counts() {
         ("just near enough", 19, 50, true),
         ("above the last twenty", 20, 0, false),
     ] {
-        let mut screen = vec![limit.to_owned()];
+        let mut screen = vec![String::new(), limit.to_owned()];
         screen.extend(std::iter::repeat_n("   ".to_owned(), blanks));
         screen.extend((0..below).map(|n| format!("   what goes with it: {n}")));
         assert_eq!(UsageLimits::default().matches(&screen).is_some(), found, "{name}");
@@ -235,14 +236,26 @@ fn while_an_agent_lives_only_its_programs_own_words_count() {
     let own = UsageLimits::new(Some(&["out of tokens".to_owned()])).unwrap();
     let built_in = UsageLimits::default();
     for (name, limits, text, found) in [
-        ("the program says it", &own, "■ Out of tokens.\n\n› ", true),
+        ("the program says it", &own, "\n■ Out of tokens.\n\n› ", true),
         ("the agent says it", &own, "● The log says: out of tokens.\n\n❯ ", false),
         ("a tool printed it", &own, "● Bash(cat log)\n  ⎿  out of tokens\n\n❯ ", false),
-        ("built in", &built_in, "  ⎿  You've hit your limit · resets 3pm\n\n❯ ", true),
+        ("built in", &built_in, "\n  ⎿  You've hit your limit · resets 3pm\n\n❯ ", true),
         ("built in, quoted", &built_in, "● It said: You've hit your limit · resets 3pm\n\n❯ ", false),
     ] {
         assert_eq!(limits.of_living(&screen(text)).is_some(), found, "{name}");
     }
+}
+
+#[test]
+fn what_is_said_is_bounded() {
+    let long = format!("You've hit your limit · resets 3pm {}", "x".repeat(200_000));
+    let limits = UsageLimits::default();
+    let said = limits.said(&long).unwrap();
+    assert!(
+        said.starts_with("You've hit your limit · resets 3pm x") && said.chars().count() == 300,
+        "{said}"
+    );
+    assert_eq!(built_in(&long), Some(said));
 }
 
 #[test]
@@ -301,6 +314,12 @@ fn only_the_last_message_counts() {
             true,
         ),
         (
+            "right below a box",
+            "╭────╮\n│ > go on │\n╰────╯\n✕ [API Error: You have exhausted your daily quota on this model.]"
+                .to_owned(),
+            true,
+        ),
+        (
             "a box of a tool",
             "╭────╮\n│ ✓  Shell cat notes │\n│    │\n│ Usage limit reached for all Pro models. │\n╰────╯"
                 .to_owned(),
@@ -334,6 +353,8 @@ fn only_the_last_message_counts() {
 
 /// Screens of agents that talk about limits, in the words of the limits themselves.
 mod talk {
+    use crate::agent::activity::talk;
+
     const SENTENCES: [&str; 14] = [
         "You've hit your limit · resets 2pm (America/New_York)",
         "You've hit your session limit · resets 5:10pm (Europe/Paris)",
@@ -418,9 +439,37 @@ mod talk {
     pub fn screen(rng: &mut fastrand::Rng) -> Vec<String> {
         let mut parts: Vec<String> = (0..rng.usize(1..6)).map(|_| about(rng)).collect();
         parts.push(composer(rng));
-        let all: Vec<String> = parts.join("\n\n").lines().map(str::to_owned).collect();
-        let skip = all.len().saturating_sub(usize::from(crate::town::usage_limit::SCREEN_LINES));
-        all.into_iter().skip(skip).collect()
+        let mut all: Vec<String> = parts.join("\n\n").lines().map(str::to_owned).collect();
+        if rng.u32(..3) == 0 {
+            all = talk::narrowed(&all, rng.usize(8..120));
+        }
+        talk::cut(rng, &mut all);
+        all
+    }
+}
+
+/// The message of an agent, or of a tool of it, whose mark is out of sight, or whose line tmux wrapped.
+#[test]
+fn what_may_be_quoted_does_not_count() {
+    let limit = "You've hit your session limit · resets 10am (UTC)";
+    let part: Vec<String> = (0..40).map(|n| format!("  part {n} of a long message")).collect();
+    for (name, screen) in [
+        ("the mark is above a low pane", format!("{}\n  {limit}\n\n❯ ", part[..25].join("\n"))),
+        ("the mark is above a tall pane", format!("{}\n  {limit}\n\n❯ ", part.join("\n"))),
+        ("a tool's output", format!("     one\n\n     {limit}\n\n❯ ")),
+        ("the first line", format!("{limit}\n\n❯ ")),
+        ("a result that is the first line", format!("  ⎿  {limit}\n\n❯ ")),
+        ("below a wrapped line", format!("● It says what the\nlog says:\n  {limit}\n\n❯ ")),
+        ("the rest of a wrapped line", format!("● The log says:\n{limit}\n\n❯ ")),
+        ("the rest, with a mark", format!("● The log says:\n■ {limit}\n\n❯ ")),
+        ("below a wrapped table", format!("● A table:\n  ┌────\n──┐\n  {limit}\n\n❯ ")),
+        ("the rest of what a person said", format!("❯ what does this mean:\n{limit}\n\n❯ ")),
+    ] {
+        let screen: Vec<String> = screen.lines().map(str::to_owned).collect();
+        assert_eq!(UsageLimits::default().of_living(&screen), None, "{name}");
+        let login: Vec<String> =
+            screen.iter().map(|line| line.replace(limit, "Invalid API key · Please run /login")).collect();
+        assert_eq!(crate::town::login::lost(&login), None, "{name}");
     }
 }
 

@@ -93,7 +93,10 @@ pub async fn read(deps: &Deps, followed: &Followed, file: Option<PathBuf>) -> He
             let is_its_own = at >= followed.location.since - SLACK;
             Heard { file: Some(file), said: Ok(is_its_own.then(|| Said::at(activity, at))) }
         }
-        Ok(Verdict::Silent | Verdict::TooShort) => Heard { file: Some(file), said: Ok(None) },
+        Ok(Verdict::Silent | Verdict::TooShort) => {
+            let why = Silence::Unknown(file.clone());
+            Heard { file: Some(file), said: Err(why.to_string()) }
+        }
         Err(error) => {
             let why = Silence::Unreadable(file, error);
             Heard { file: None, said: Err(why.to_string()) }

@@ -222,6 +222,9 @@ impl FakeSession {
     pub fn screen(&self, now: Duration) -> Vec<String> {
         let has_shown = self.appears <= now || matches!(self.condition, Condition::Exited(_));
         let shown = if has_shown { self.shows.clone() } else { Vec::new() };
+        // A program writes below what is there.
+        let shown: Vec<String> =
+            if shown.is_empty() { shown } else { std::iter::once(String::new()).chain(shown).collect() };
         if let Some((_, asks)) = self.asks_now(now) {
             return shown.into_iter().chain(asks.screen()).collect();
         }

@@ -198,6 +198,7 @@ impl ConversationFiles for World {
             let there = state.conversations.files.iter().filter(|(path, _)| path.parent() == Some(directory));
             let listed = there.map(|(path, file)| Listed {
                 path: path.clone(),
+                size: file.records.iter().map(|record| record.to_string().len() as u64 + 1).sum(),
                 born: Some(file.born),
                 modified: file.written,
             });

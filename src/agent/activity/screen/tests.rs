@@ -12,7 +12,8 @@ fn judged(screen: &[String]) -> Option<Activity> {
 }
 
 fn judged_text(text: &str) -> Option<Activity> {
-    judged(&text.lines().map(str::to_owned).collect::<Vec<_>>())
+    let below_others = format!("\n$ agent\n\n{text}");
+    judged(&below_others.lines().map(str::to_owned).collect::<Vec<_>>())
 }
 
 #[test]
