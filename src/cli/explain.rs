@@ -66,8 +66,9 @@ fn text(explanation: &Explanation, now: Timestamp, zone: &TimeZone) -> String {
     let mut text = match &explanation.agent {
         Some(agent) => {
             let why = agent.reason.as_ref().map(|why| format!(": {}", local.text(why))).unwrap_or_default();
-            let doing =
-                super::status::doing(agent, &local).map(|doing| format!("; {doing}")).unwrap_or_default();
+            let doing = super::status::page::doing(agent, &local)
+                .map(|doing| format!("; {doing}"))
+                .unwrap_or_default();
             let doubt = agent.activity_doubt.as_ref();
             let doubt = doubt.map(|why| format!("its transcript is silent: {why}\n")).unwrap_or_default();
             format!("{} is {}{why}{doing}\n{doubt}", agent.identity, agent.state)

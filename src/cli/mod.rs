@@ -21,6 +21,7 @@ mod clear_backoff;
 mod doctor;
 mod explain;
 mod logs;
+mod observed;
 mod poke;
 mod reload;
 mod restart;

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use clap::Args;
+use tokio::time::Instant;
 
 use super::{
-    complain, duration, say,
+    complain, duration, observed, say,
     town::{TownArgument, asked},
 };
 use crate::{
+    Client,
     service::detach::{self, Started},
     town::paths::TownPaths,
 };
@@ -18,7 +20,7 @@ pub const READY_WITHIN: Duration = Duration::from_secs(10);
 
 /// Starts the supervisor in the background.
 ///
-/// Returns when it is ready, or reports why it is not.
+/// Returns when it has observed every agent once, and says what it found; or reports why it is not ready.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  gastown-supervisor start --town ~/gt")]
 pub struct StartArguments {
@@ -37,9 +39,12 @@ pub fn start(arguments: &StartArguments) -> anyhow::Result<()> {
 
 /// Starts a supervisor in this town, and prints that.
 pub async fn start_in(paths: &TownPaths, timeout: Duration) -> anyhow::Result<()> {
+    let begun = Instant::now();
     let Started { pid, complaints } = detach::start(paths, timeout).await?;
     if !complaints.is_empty() {
         complain(&complaints);
     }
-    say(&format!("started (PID {pid})"))
+    say(&format!("started (PID {pid})"))?;
+    let client = Client::new(Some(paths.root()))?;
+    observed::say_what_is_found(&client, timeout.saturating_sub(begun.elapsed())).await
 }

@@ -16,9 +16,10 @@ use serde::{Deserialize, de::DeserializeOwned};
 use super::{
     http::{AskError, Http},
     left_behind,
-    report::{Explanation, StatusReport},
+    report::{Explanation, ProblemReport, StatusReport},
 };
 use crate::{
+    processes::standstill,
     terminal,
     town::{
         files::{Disk, Files, LockState},
@@ -158,9 +159,10 @@ impl Client {
             Err(ClientError::NotRunning(_)) => Answer::Offline(left_behind::report(&Disk, &self.paths).await),
             Err(silent) => {
                 let mut report = left_behind::report(&Disk, &self.paths).await;
-                report.running = true;
+                (report.running, report.died) = (true, false);
                 report.pid = pid::read(&self.paths.pid_file()).or(report.pid);
                 report.problems.insert("control/silent".to_owned(), silent.to_string());
+                report.problem_list = ProblemReport::listed(&report.problems, |_| None);
                 Answer::Unresponsive(report, silent.to_string())
             }
         }
@@ -252,7 +254,8 @@ impl Client {
                     return ClientError::Unresponsive(original);
                 }
                 let who = pid.map_or("PID unknown".to_owned(), |pid| format!("PID {pid}"));
-                ClientError::Unresponsive(format!("running ({who}), but it does not answer: {error}"))
+                let why = pid.and_then(standstill::of).unwrap_or_else(|| error.to_string());
+                ClientError::Unresponsive(format!("running ({who}), but it does not answer: {why}"))
             }
             Err(unknown) => {
                 ClientError::Unresponsive(format!("{error}; cannot tell whether it runs: {unknown}"))

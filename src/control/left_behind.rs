@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use super::report::{AgentReport, Explanation, HeartbeatReport, StatusReport};
+use super::report::{AgentReport, Explanation, HeartbeatReport, ProblemReport, StatusReport};
 use crate::{
     agent::{
         history::{
@@ -34,6 +34,7 @@ pub async fn report(files: &dyn Files, paths: &TownPaths) -> StatusReport {
     match read(files, paths, &paths.state(), daemon_state::parse).await {
         Reading::Good(state) => {
             report.pid = Some(state.pid);
+            report.died = state.running;
             report.started_at = state.started_at;
             report.heartbeat = HeartbeatReport {
                 count: state.heartbeat_count,
@@ -63,6 +64,8 @@ pub async fn report(files: &dyn Files, paths: &TownPaths) -> StatusReport {
         Reading::Missing => {}
         Reading::Bad(problem) => note(&mut report, &problem),
     }
+    report.agents.sort_by(|a, b| a.identity.cmp(&b.identity));
+    report.problem_list = ProblemReport::listed(&report.problems, |_| None);
     report
 }
 

@@ -16,5 +16,7 @@ mod left_behind;
 mod reload;
 pub mod report;
 mod reporter;
+pub mod severity;
+pub mod summary;
 
 pub use reload::Reloaded;

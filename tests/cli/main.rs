@@ -11,6 +11,7 @@
 
 mod adoption;
 mod asking;
+mod at_a_glance;
 mod background;
 mod bad_files;
 mod conversations;
