@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde::Serialize;
 
 use crate::{ClientError, go_duration, service::running::RunningError, terminal};
@@ -21,6 +21,7 @@ mod clear_backoff;
 mod doctor;
 mod explain;
 mod logs;
+mod named;
 mod poke;
 mod reload;
 mod restart;
@@ -36,7 +37,7 @@ const NOT_RUNNING: u8 = 3;
 /// Keeps a Gas Town alive: watches its AI agents in their tmux sessions and restarts those that die.
 #[derive(Debug, Parser)]
 #[command(
-    version,
+    version = env!("GTS_VERSION"),
     arg_required_else_help = true,
     after_help = "\
 Exit codes: 0 success, 1 failed (the reason is on stderr), 2 wrong usage, 3 not running.
@@ -90,12 +91,17 @@ pub fn main() -> ExitCode {
     })
 }
 
+/// The command line's grammar, in whose texts the command has the name that it was called by.
+fn grammar() -> clap::Command {
+    named::by_its_caller(Arguments::command())
+}
+
 /// The arguments. On wrong usage clap reports it and the process exits with 2; what clap repeats of the arguments is
 /// escaped.
 fn parsed() -> Arguments {
     let harmless = || std::env::args_os().map(|word| terminal::one_line(&word.to_string_lossy()));
-    Arguments::try_parse()
-        .unwrap_or_else(|error| Arguments::try_parse_from(harmless()).err().unwrap_or(error).exit())
+    let read = grammar().try_get_matches().and_then(|words| Arguments::from_arg_matches(&words));
+    read.unwrap_or_else(|error| grammar().try_get_matches_from(harmless()).err().unwrap_or(error).exit())
 }
 
 fn is_not_running(error: &anyhow::Error) -> bool {

@@ -57,3 +57,22 @@ fn no_color_is_respected() {
     assert!(coloured(&[("CLICOLOR_FORCE", "1")]), "colours can be had");
     assert!(!coloured(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]));
 }
+
+#[test]
+fn the_short_name_does_the_same_and_its_help_says_so() {
+    let _among = among_others();
+    let short = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gts"));
+        command.args(words).env_clear();
+        answer(command)
+    };
+    let said = short(&["--help"]).stdout;
+    assert!(said.contains("Usage: gts <COMMAND>") && said.contains("Example:\n  gts start"), "{said}");
+    let said = short(&["status", "--help"]).stdout;
+    assert!(said.contains("Usage: gts status") && !said.contains("gastown-supervisor"), "{said}");
+    let mut command = Command::new(binary());
+    command.arg("--version").env_clear();
+    let (version, long) = (env!("CARGO_PKG_VERSION"), answer(command));
+    long.fine(&format!("gastown-supervisor {version}\n"));
+    short(&["--version"]).fine(&format!("gts {version}\n"));
+}
