@@ -15,7 +15,7 @@ use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde::Serialize;
 
-use crate::{ClientError, go_duration, service::running::RunningError, terminal};
+use crate::{ClientError, go_duration, service::running::RunningError, terminal, town::log::journal};
 
 mod clear_backoff;
 mod doctor;
@@ -30,6 +30,7 @@ mod start;
 mod status;
 mod stop;
 mod town;
+mod unit;
 
 /// The exit code of a command that needs a supervisor, when none runs.
 const NOT_RUNNING: u8 = 3;
@@ -63,6 +64,7 @@ enum Command {
     Poke(poke::PokeArguments),
     ClearBackoff(clear_backoff::ClearBackoffArguments),
     Doctor(doctor::DoctorArguments),
+    Unit(unit::UnitArguments),
 }
 
 /// Parses the arguments, runs the subcommand, and turns the outcome into an exit code.
@@ -80,13 +82,14 @@ pub fn main() -> ExitCode {
         Command::Poke(arguments) => poke::poke(&arguments).map(fine),
         Command::ClearBackoff(arguments) => clear_backoff::clear_backoff(&arguments).map(fine),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
+        Command::Unit(arguments) => unit::unit(&arguments).map(fine),
     };
     outcome.unwrap_or_else(|error| {
         if is_not_running(&error) {
             complain(&format!("{error:#}"));
             return ExitCode::from(NOT_RUNNING);
         }
-        complain(&format!("Error: {error:#}"));
+        complain(&journal::as_error(&format!("Error: {error:#}")));
         ExitCode::FAILURE
     })
 }

@@ -33,6 +33,7 @@ mod operators;
 mod refusals;
 mod reload;
 mod restarting;
+mod service;
 mod shutdown_lock;
 mod socket;
 mod stopping;

@@ -208,7 +208,9 @@ fn while_the_tmux_server_hangs() {
         let (state, pid_file) = (town.json("daemon/state.json"), town.path("daemon/daemon.pid").exists());
         process::signal(server, Signal::CONT);
         assert!(took < LIMIT, "{phase}: took {took:?}");
-        assert_eq!((status.code(), &state["running"], pid_file), (Some(0), &json!(false), false), "{phase}");
+        // A second signal ends it as TERM ends a program: not in order.
+        let code = Some(if signals == 1 { 0 } else { 143 });
+        assert_eq!((status.code(), &state["running"], pid_file), (code, &json!(false), false), "{phase}");
         tidy(&town, &phase);
         assert_eq!(town.incarnation("gt-alpha-witness"), before, "{phase}");
     }
