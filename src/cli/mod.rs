@@ -18,9 +18,12 @@ use serde::Serialize;
 use crate::{ClientError, go_duration, service::running::RunningError, terminal, town::log::journal};
 
 mod clear_backoff;
+mod completing;
+mod completions;
 mod doctor;
 mod explain;
 mod logs;
+mod man;
 mod named;
 mod poke;
 mod reload;
@@ -65,10 +68,13 @@ enum Command {
     ClearBackoff(clear_backoff::ClearBackoffArguments),
     Doctor(doctor::DoctorArguments),
     Unit(unit::UnitArguments),
+    Completions(completions::CompletionsArguments),
+    Man(man::ManArguments),
 }
 
 /// Parses the arguments, runs the subcommand, and turns the outcome into an exit code.
 pub fn main() -> ExitCode {
+    completing::answer_the_shell();
     let fine = |()| ExitCode::SUCCESS;
     let outcome = match parsed().command {
         Command::Run(arguments) => run::run(arguments).map(fine),
@@ -83,6 +89,8 @@ pub fn main() -> ExitCode {
         Command::ClearBackoff(arguments) => clear_backoff::clear_backoff(&arguments).map(fine),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Unit(arguments) => unit::unit(&arguments).map(fine),
+        Command::Completions(arguments) => completions::completions(&arguments).map(fine),
+        Command::Man(arguments) => man::man(&arguments).map(fine),
     };
     outcome.unwrap_or_else(|error| {
         if is_not_running(&error) {

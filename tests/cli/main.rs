@@ -13,6 +13,7 @@ mod adoption;
 mod asking;
 mod background;
 mod bad_files;
+mod completing;
 mod conversations;
 mod convoys;
 mod deaths;

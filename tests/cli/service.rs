@@ -23,7 +23,7 @@ fn quiet() -> Town {
 }
 
 /// Says at the end of the suite what could not be tried here. Not `eprintln`: the harness captures that.
-fn not_tried(what: &str, program: &str) {
+pub fn not_tried(what: &str, program: &str) {
     let _ = writeln!(std::io::stderr(), "{what} was not tried: {program} is not installed here");
 }
 
