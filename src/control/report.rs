@@ -29,6 +29,7 @@ pub use crate::supervision::heartbeat::HeartbeatReport;
 /// assert_eq!(waiting.map(|agent| agent.identity.as_str()).collect::<Vec<_>>(), ["deacon"]);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StatusReport {
@@ -69,6 +70,7 @@ pub struct StatusReport {
 }
 
 /// The state of one agent.
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AgentReport {
@@ -116,6 +118,7 @@ pub struct AgentReport {
 /// assert_eq!(explanation.entries[0].state, Some(Phase::Confirming));
 /// # Ok::<(), serde_json::Error>(())
 /// ```
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
     /// The agent.

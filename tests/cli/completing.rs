@@ -73,7 +73,11 @@ fn bash_completes_commands_options_and_agents() {
             _ => vec!["alpha/crew/max", "alpha/polecats/Toast", "alpha/refinery", "alpha/witness"],
         };
         assert_eq!(alpha, expected, "{when}");
-        assert_eq!(offered(&town, &script, &format!("{explain} dea")).len(), 2, "{when}: deacon and its boot");
+        assert_eq!(
+            offered(&town, &script, &format!("{explain} dea")).len(),
+            2,
+            "{when}: deacon and its boot"
+        );
     }
     // No town: nothing, and nothing is said.
     assert_eq!(offered(&town, &script, "gts explain al"), [""; 0]);
@@ -120,7 +124,10 @@ fn the_manual_pages_render() {
     for name in ["gastown-supervisor.1", "gastown-supervisor-status.1", "gastown-supervisor-unit.1"] {
         assert!(names.contains(&name), "{names:?}");
     }
-    assert_eq!(run(&["man"]).stdout, fs::read_to_string(directory.path().join("gastown-supervisor.1")).unwrap());
+    assert_eq!(
+        run(&["man"]).stdout,
+        fs::read_to_string(directory.path().join("gastown-supervisor.1")).unwrap()
+    );
     assert!(run(&["man", "status"]).stdout.contains("gastown\\-supervisor status"));
     run(&["man", "no-such"]).failed(1, "Error: there is no command `no-such`");
     if Command::new("man").arg("--version").output().is_err() {
