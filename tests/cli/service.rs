@@ -70,6 +70,39 @@ fn the_unit_is_one_that_systemd_takes() {
     }
 }
 
+/// The unit in the Debian package is the one that `unit` prints, but for what depends on town and machine.
+#[test]
+fn the_unit_of_the_package_says_the_same() {
+    let _among = among_others();
+    let town = quiet();
+    let packaged = include_str!("../../packaging/gastown-supervisor@.service");
+    let depends = [
+        "#",
+        "Description=",
+        "ExecStart=",
+        "ExecReload=",
+        "Environment=",
+        "RestartSec=",
+        "RestartSteps=",
+        "RestartMaxDelaySec=",
+        "EnvironmentFile=",
+    ];
+    let common = |text: &str| -> Vec<String> {
+        let lines =
+            text.lines().filter(|line| !line.is_empty() && !depends.iter().any(|it| line.starts_with(it)));
+        lines.map(str::to_owned).collect()
+    };
+    assert_eq!(common(packaged), common(&town.ask(&["unit"]).stdout));
+    // What runs need not be installed here.
+    let file = home(&town).join("gastown-supervisor@home-me-gt.service");
+    fs::write(&file, packaged.replace("/usr/bin/gastown-supervisor", crate::support::supervisor::binary()))
+        .unwrap();
+    match objections(&file) {
+        Some(objections) => assert_eq!(objections, ""),
+        None => not_tried("the unit of the package", "systemd-analyze"),
+    }
+}
+
 #[test]
 fn it_is_installed_and_never_replaces_another() {
     let _among = among_others();
