@@ -21,6 +21,11 @@ pub fn binary() -> &'static str {
     env!("CARGO_BIN_EXE_gastown-supervisor")
 }
 
+/// Whether a supervisor ended because it was asked to: in order, or by its last resort, which a busy machine may need.
+pub fn as_asked(status: ExitStatus) -> bool {
+    matches!(status.code(), Some(0 | 143))
+}
+
 /// A supervisor under test.
 pub struct Supervisor {
     child: Child,
