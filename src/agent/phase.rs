@@ -16,6 +16,7 @@ use crate::town::reading;
 pub const NOT_OBSERVED: &str = "not observed yet";
 
 /// The state of an agent. Its [`Display`](fmt::Display) is the word that is also written to files.
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {

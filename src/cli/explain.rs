@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
-    complain, print, print_json,
+    complain, completing, print, print_json,
     town::{TownArgument, asked},
 };
 use crate::{
@@ -28,6 +29,7 @@ use crate::{
 )]
 pub struct ExplainArguments {
     /// The agent, in any spelling: gastown/witness, gastown-witness, gastown/polecats/Toast, gastown/Toast, deacon, mayor/
+    #[arg(add = ArgValueCompleter::new(completing::agents))]
     agent: String,
     #[command(flatten)]
     town: TownArgument,

@@ -12,15 +12,19 @@ use std::{
 };
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde::Serialize;
 
-use crate::{ClientError, go_duration, service::running::RunningError, terminal};
+use crate::{ClientError, go_duration, service::running::RunningError, terminal, town::log::journal};
 
 mod clear_backoff;
+mod completing;
+mod completions;
 mod doctor;
 mod explain;
 mod logs;
+mod man;
+mod named;
 mod observed;
 mod poke;
 mod reload;
@@ -30,6 +34,7 @@ mod start;
 mod status;
 mod stop;
 mod town;
+mod unit;
 
 /// The exit code of a command that needs a supervisor, when none runs.
 const NOT_RUNNING: u8 = 3;
@@ -37,7 +42,7 @@ const NOT_RUNNING: u8 = 3;
 /// Keeps a Gas Town alive: watches its AI agents in their tmux sessions and restarts those that die.
 #[derive(Debug, Parser)]
 #[command(
-    version,
+    version = env!("GTS_VERSION"),
     arg_required_else_help = true,
     after_help = "\
 Exit codes: 0 success, 1 failed (the reason is on stderr), 2 wrong usage, 3 not running.
@@ -63,10 +68,14 @@ enum Command {
     Poke(poke::PokeArguments),
     ClearBackoff(clear_backoff::ClearBackoffArguments),
     Doctor(doctor::DoctorArguments),
+    Unit(unit::UnitArguments),
+    Completions(completions::CompletionsArguments),
+    Man(man::ManArguments),
 }
 
 /// Parses the arguments, runs the subcommand, and turns the outcome into an exit code.
 pub fn main() -> ExitCode {
+    completing::answer_the_shell();
     let fine = |()| ExitCode::SUCCESS;
     let outcome = match parsed().command {
         Command::Run(arguments) => run::run(arguments).map(fine),
@@ -80,23 +89,31 @@ pub fn main() -> ExitCode {
         Command::Poke(arguments) => poke::poke(&arguments).map(fine),
         Command::ClearBackoff(arguments) => clear_backoff::clear_backoff(&arguments).map(fine),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
+        Command::Unit(arguments) => unit::unit(&arguments).map(fine),
+        Command::Completions(arguments) => completions::completions(&arguments).map(fine),
+        Command::Man(arguments) => man::man(&arguments).map(fine),
     };
     outcome.unwrap_or_else(|error| {
         if is_not_running(&error) {
             complain(&format!("{error:#}"));
             return ExitCode::from(NOT_RUNNING);
         }
-        complain(&format!("Error: {error:#}"));
+        complain(&journal::as_error(&format!("Error: {error:#}")));
         ExitCode::FAILURE
     })
+}
+
+/// The command line's grammar, in whose texts the command has the name that it was called by.
+fn grammar() -> clap::Command {
+    named::by_its_caller(Arguments::command())
 }
 
 /// The arguments. On wrong usage clap reports it and the process exits with 2; what clap repeats of the arguments is
 /// escaped.
 fn parsed() -> Arguments {
     let harmless = || std::env::args_os().map(|word| terminal::one_line(&word.to_string_lossy()));
-    Arguments::try_parse()
-        .unwrap_or_else(|error| Arguments::try_parse_from(harmless()).err().unwrap_or(error).exit())
+    let read = grammar().try_get_matches().and_then(|words| Arguments::from_arg_matches(&words));
+    read.unwrap_or_else(|error| grammar().try_get_matches_from(harmless()).err().unwrap_or(error).exit())
 }
 
 fn is_not_running(error: &anyhow::Error) -> bool {

@@ -3,7 +3,7 @@
 use std::{env, future::Future, io::IsTerminal, path::PathBuf};
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueHint};
 
 use crate::{
     Client,
@@ -14,7 +14,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub struct TownArgument {
     /// The town: a directory with mayor/town.json [default: $GT_TOWN_ROOT, $GT_ROOT, or the town around the working directory]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub town: Option<PathBuf>,
 }
 

@@ -31,26 +31,43 @@ use crate::{
     },
 };
 
-/// Asks the root and all other actors; `None` when the root does not answer within the limit.
+/// What the root and all other actors answered that were asked at the same time.
+#[derive(Debug)]
+pub struct Wave {
+    /// The root's answer.
+    pub root: RootSnapshot,
+    /// Each other actor, by name; `None` when it did not answer within the limit.
+    pub answers: Vec<(String, Option<Answer>)>,
+    /// Those that did not answer.
+    pub silent: Vec<String>,
+}
+
+/// Asks the root and all other actors in one wave; `None` when the root does not answer within the limit.
+pub async fn ask_all(deps: &Deps, root: &ActorRef<RootMsg>, limit: Duration) -> Option<Wave> {
+    let asked = deps.directory.by_name().into_iter().filter(|(_, actor)| actor.is_asked());
+    let answers = asked.map(|(name, actor)| async move { (name, actor.ask(limit).await) });
+    let (root, answers) = futures::join!(ask(root, RootMsg::Status, limit), join_all(answers));
+    let silent = answers.iter().filter(|(_, answer)| answer.is_none()).map(|(name, _)| name.clone());
+    Some(Wave { root: root?, silent: silent.collect(), answers })
+}
+
+/// The status of the town; `None` when the root does not answer within the limit.
 pub async fn gather(
     (deps, open): (&Deps, &OpenProblems),
     process: Process,
     root: &ActorRef<RootMsg>,
     limit: Duration,
 ) -> Option<StatusReport> {
-    let asked = deps.directory.by_name().into_iter().filter(|(_, actor)| actor.is_asked());
-    let answers = asked.map(|(name, actor)| async move { (name, actor.ask(limit).await) });
     let closed = timeout(limit, gates(deps));
-    let (root, answers, gates) = futures::join!(ask(root, RootMsg::Status, limit), join_all(answers), closed);
-    let RootSnapshot { heartbeat, settings, mut actors, supervised, .. } = root?;
+    let (wave, gates) = futures::join!(ask_all(deps, root, limit), closed);
+    let Wave { root, answers, silent } = wave?;
+    let RootSnapshot { heartbeat, settings, mut actors, supervised, .. } = root;
     let (mut agents, mut figures) = (Vec::new(), BTreeMap::<&str, Value>::new());
-    let mut silent = Vec::new();
-    for (name, answer) in answers {
+    for answer in answers.into_iter().filter_map(|(_, answer)| answer) {
         match answer {
-            Some(Answer::Agent(agent)) => agents.push(AgentReport::of(*agent)),
-            Some(Answer::Actors(children)) => actors.extend(children),
-            Some(Answer::Figures(key, value)) => drop(figures.insert(key, value)),
-            None => silent.push(name),
+            Answer::Agent(agent) => agents.push(AgentReport::of(*agent)),
+            Answer::Actors(children) => actors.extend(children),
+            Answer::Figures(key, value) => drop(figures.insert(key, value)),
         }
     }
     let mut problems = open.list();

@@ -30,6 +30,7 @@ pub use crate::supervision::heartbeat::HeartbeatReport;
 /// assert_eq!(waiting.map(|agent| agent.identity.as_str()).collect::<Vec<_>>(), ["deacon"]);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StatusReport {
@@ -79,6 +80,7 @@ pub struct StatusReport {
 
 /// One problem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
 pub struct ProblemReport {
     /// Its key.
     pub key: String,
@@ -116,6 +118,7 @@ impl ProblemReport {
 
 /// What keeps the town or one rig from being started.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct GateReport {
     /// The rig; `None` for the whole town.
@@ -127,6 +130,7 @@ pub struct GateReport {
 }
 
 /// The state of one agent.
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AgentReport {
@@ -174,6 +178,7 @@ pub struct AgentReport {
 /// assert_eq!(explanation.entries[0].state, Some(Phase::Confirming));
 /// # Ok::<(), serde_json::Error>(())
 /// ```
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
     /// The agent.

@@ -11,7 +11,7 @@ use std::{cell::OnceCell, io, path::PathBuf, sync::Arc, time::Duration};
 use jiff::{Timestamp, tz::TimeZone};
 use tokio::sync::watch;
 
-use self::last_resort::LastResort;
+use self::{last_resort::LastResort, notify::ServiceManager};
 use crate::{
     control,
     deps::Deps,
@@ -47,11 +47,13 @@ use crate::{
 pub(crate) mod adapters;
 pub mod detach;
 mod last_resort;
+pub mod notify;
 pub mod readiness;
 pub(crate) mod recognising;
 pub mod running;
 mod signals;
 mod town_server;
+pub mod unit;
 
 /// The most threads that wait for the disk and the process table at once, however many agents are probed. A queue is
 /// faster than hundreds of threads, and calls that hang for ever must not take ever more memory.
@@ -218,6 +220,7 @@ async fn supervise(
         foreground,
     )?;
     panics::install();
+    let manager = ServiceManager::of_this_process();
     tracing::info!("Daemon starting (PID {})", process.pid);
     let (settings, gas_town) = match settings {
         Ok((settings, gas_town)) => (Arc::new(settings), gas_town),
@@ -245,13 +248,16 @@ async fn supervise(
         may_fail: true,
     };
     let (to_tree, stopped_at) = (Signals::default(), OnceCell::new());
+    let (root_up, roots) = watch::channel(None);
     let stops = || {
+        manager.stopping();
         let _ = stopped_at.set(deps.now().mono);
     };
     let listening = async {
         tokio::select! {
             never = listen(&signals, &to_tree, &log, settings, stops) => never,
             never = watch_log(&log, &deps.problems) => never,
+            never = manager.keep_notified(&deps, roots) => never,
         }
     };
     let outcome = tokio::select! {
@@ -261,7 +267,7 @@ async fn supervise(
             log.farewell(&lost.to_string());
             return Err(lost.into());
         }
-        outcome = tree::run(plan, to_tree.clone(), |_| ()) => outcome,
+        outcome = tree::run(plan, to_tree.clone(), |root| drop(root_up.send_replace(Some(root)))) => outcome,
         never = listening => match never {},
     };
     let since = stopped_at.get().map_or(Duration::ZERO, |at| deps.now().mono.saturating_sub(*at));

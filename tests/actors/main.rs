@@ -17,6 +17,7 @@ mod heartbeats;
 mod identify;
 mod ledger;
 mod mailbox;
+mod notify;
 mod nudges;
 mod operator;
 mod panes;

@@ -30,6 +30,8 @@ use crate::town::{
 pub mod amount;
 mod document;
 pub mod read;
+#[cfg(feature = "test-support")]
+mod schema;
 mod table;
 mod values;
 

@@ -39,6 +39,18 @@ macro_rules! section {
             }
         }
 
+        #[cfg(feature = "test-support")]
+        impl $Section {
+            /// Its JSON schema.
+            fn schema() -> serde_json::Value {
+                schema::section(
+                    &[$(stringify!($about)),*],
+                    &[$((stringify!($key), &[$(stringify!($meaning)),*], stringify!($reader)),)*],
+                    vec![$((stringify!($inner), $Inner::schema()))?],
+                )
+            }
+        }
+
         impl Section for $Section {
             fn keys(&self) -> &'static [&'static str] {
                 &[$(stringify!($key),)* $(stringify!($inner),)?]
@@ -85,6 +97,14 @@ macro_rules! settings_table {
             pub patrols: Patrols,
             /// Variables exported to the commands we run (`mayor/daemon.json`, `env`).
             pub env: BTreeMap<String, String>,
+        }
+
+        #[cfg(feature = "test-support")]
+        impl Settings {
+            /// The JSON schema of our own file.
+            pub fn schema() -> serde_json::Value {
+                schema::file(vec![$((stringify!($section), $Section::schema()),)*])
+            }
         }
 
         impl Settings {
