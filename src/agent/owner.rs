@@ -38,6 +38,7 @@ use crate::{
     town::identity::{Identity, Wanted},
 };
 
+mod first_screens;
 mod held_back;
 mod remembering;
 mod requests;
@@ -298,7 +299,10 @@ impl Owner {
             OwnerEvent::StartEnded(end) => {
                 // An end reported during the start may have come too late for the start to notice.
                 let told_of = match &end {
-                    StartEnd::Up { session, .. } => self.death_of(&session.id).is_some(),
+                    StartEnd::Up { session, .. } => {
+                        self.read_first_screens(session.clone());
+                        self.death_of(&session.id).is_some()
+                    }
                     _ => false,
                 };
                 self.report_start_problem(&end);

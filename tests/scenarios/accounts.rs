@@ -6,15 +6,15 @@ use jiff::SignedDuration;
 
 use crate::{town, world::*};
 
-const HOME: &str = "/home/one";
-const OTHER: &str = "/home/two";
+pub const HOME: &str = "/home/one";
+pub const OTHER: &str = "/home/two";
 const SETTINGS: &str = r#"{"boot":{"enabled":false},"heartbeat":{"interval":"10m"}}"#;
-const TEN: &str = "2026-02-02T10:00:00Z";
-const AT_TEN: &str = "You've hit your session limit · resets 10am (UTC)";
+pub const TEN: &str = "2026-02-02T10:00:00Z";
+pub const AT_TEN: &str = "You've hit your session limit · resets 10am (UTC)";
 const AT_ELEVEN: &str = "You've hit your session limit · resets 11am (UTC)";
 
 /// A town whose agents all use one account, with this many polecats at work; all sessions.
-async fn working(world: &World, polecats: usize) -> (Supervisor, Vec<String>) {
+pub async fn working(world: &World, polecats: usize) -> (Supervisor, Vec<String>) {
     world.state().accounts.home = Some(HOME.to_owned());
     world.state().git_takes = millis(10);
     world.write("settings/supervisor.json", SETTINGS);
@@ -28,7 +28,7 @@ async fn working(world: &World, polecats: usize) -> (Supervisor, Vec<String>) {
 }
 
 /// All of these meet what keeps them from working. Every second one stays; the others end, some of them in a shell that is left.
-async fn meet(world: &World, sessions: &[String]) {
+pub async fn meet(world: &World, sessions: &[String]) {
     for session in sessions {
         world.asks_its_program(session);
     }
@@ -39,7 +39,7 @@ async fn meet(world: &World, sessions: &[String]) {
 }
 
 /// When an agent was started or told to continue after this time, in order.
-fn wakes(world: &World, since: Duration) -> Vec<(Duration, String)> {
+pub fn wakes(world: &World, since: Duration) -> Vec<(Duration, String)> {
     let state = world.state();
     let told = state.sessions.iter().flat_map(|(name, session)| {
         let told = session.typed.iter().filter(|(_, text)| text == "continue");
@@ -56,7 +56,7 @@ fn wakes(world: &World, since: Duration) -> Vec<(Duration, String)> {
 }
 
 /// At most five in any 10 s.
-fn are_staggered(wakes: &[(Duration, String)], name: &str) {
+pub fn are_staggered(wakes: &[(Duration, String)], name: &str) {
     for six in wakes.windows(6) {
         let took = six[5].0 - six[0].0;
         assert!(took > secs(10), "{name}: six within {took:?}: {six:?}");
@@ -64,18 +64,18 @@ fn are_staggered(wakes: &[(Duration, String)], name: &str) {
 }
 
 /// All of these live and work.
-fn all_work(state: &State, sessions: &[String]) -> bool {
+pub fn all_work(state: &State, sessions: &[String]) -> bool {
     sessions.iter().all(|it| state.lives(it) && state.sessions[it].shows.is_empty())
 }
 
 /// Waits until this time of the wall clock.
-async fn until_wall(world: &World, at: &str) {
+pub async fn until_wall(world: &World, at: &str) {
     let at: jiff::Timestamp = at.parse().unwrap();
     let left = Duration::try_from(at.duration_since(world.wall())).unwrap();
     world.pass(left).await;
 }
 
-fn nothing_is_a_crash(world: &World, name: &str) {
+pub fn nothing_is_a_crash(world: &World, name: &str) {
     assert_eq!(world.events("session_death").len() + world.events("mass_death").len(), 0, "{name}");
     let state = world.state();
     assert_eq!((state.crash_logs.len(), state.mails.clone()), (0, Vec::new()), "{name}");

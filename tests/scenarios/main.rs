@@ -8,6 +8,7 @@
 #[path = "../support/world/mod.rs"]
 mod world;
 
+mod account_lives;
 mod accounts;
 mod activity;
 mod actors;
