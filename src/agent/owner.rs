@@ -99,6 +99,8 @@ pub struct Owner {
     hook: Option<String>,
     /// The request in progress.
     attending: Option<Request>,
+    /// Whether the stop that ended last ended anything.
+    stopped: bool,
     /// Whether the last start failed before it made a session.
     start_failed: bool,
     /// When the hook of its tmux session started it again, oldest first.
@@ -140,6 +142,7 @@ impl Owner {
             seen_alive,
             hook: None,
             attending: None,
+            stopped: false,
             start_failed: false,
             respawns: Vec::new(),
             last_end: None,
@@ -314,8 +317,9 @@ impl Owner {
             OwnerEvent::StopEnded(end) => {
                 // The result was reported, and an unclear stop is tried again later.
                 let unclear = matches!(end, StopEnd::Unclear(_));
+                self.stopped = end == StopEnd::Ended;
                 self.apply(Event::StopEnded(end));
-                if !unclear {
+                if !unclear || self.attending.is_some() {
                     self.attended(false);
                 }
             }

@@ -17,8 +17,11 @@ use serde::Serialize;
 
 use crate::{ClientError, go_duration, service::running::RunningError, terminal};
 
+mod acting;
+mod attach;
 mod clear_backoff;
 mod doctor;
+mod events;
 mod explain;
 mod logs;
 mod poke;
@@ -29,6 +32,7 @@ mod start;
 mod status;
 mod stop;
 mod town;
+mod wait;
 
 /// The exit code of a command that needs a supervisor, when none runs.
 const NOT_RUNNING: u8 = 3;
@@ -45,6 +49,8 @@ Example:
   gastown-supervisor start --town ~/gt"
 )]
 struct Arguments {
+    #[command(flatten)]
+    _town: town::TownArgument,
     #[command(subcommand)]
     command: Command,
 }
@@ -59,6 +65,9 @@ enum Command {
     Logs(logs::LogsArguments),
     Status(status::StatusArguments),
     Explain(explain::ExplainArguments),
+    Events(events::EventsArguments),
+    Wait(wait::WaitArguments),
+    Attach(attach::AttachArguments),
     Poke(poke::PokeArguments),
     ClearBackoff(clear_backoff::ClearBackoffArguments),
     Doctor(doctor::DoctorArguments),
@@ -69,13 +78,16 @@ pub fn main() -> ExitCode {
     let fine = |()| ExitCode::SUCCESS;
     let outcome = match parsed().command {
         Command::Run(arguments) => run::run(arguments).map(fine),
-        Command::Start(arguments) => start::start(&arguments).map(fine),
-        Command::Stop(arguments) => stop::stop(&arguments).map(fine),
-        Command::Restart(arguments) => restart::restart(&arguments).map(fine),
+        Command::Start(arguments) => start::start(&arguments),
+        Command::Stop(arguments) => stop::stop(&arguments),
+        Command::Restart(arguments) => restart::restart(&arguments),
         Command::Reload(arguments) => reload::reload(&arguments).map(fine),
-        Command::Logs(arguments) => logs::logs(&arguments).map(fine),
+        Command::Logs(arguments) => logs::logs(&arguments),
         Command::Status(arguments) => status::status(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
+        Command::Events(arguments) => events::events(&arguments),
+        Command::Wait(arguments) => wait::wait(&arguments),
+        Command::Attach(arguments) => attach::attach(&arguments).map(fine),
         Command::Poke(arguments) => poke::poke(&arguments).map(fine),
         Command::ClearBackoff(arguments) => clear_backoff::clear_backoff(&arguments).map(fine),
         Command::Doctor(arguments) => doctor::doctor(&arguments),

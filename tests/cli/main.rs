@@ -9,6 +9,7 @@
     reason = "tests run real programs"
 )]
 
+mod acting;
 mod adoption;
 mod asking;
 mod background;

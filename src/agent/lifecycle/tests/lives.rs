@@ -13,6 +13,8 @@ fn event(name: &str, second: i64) -> Event {
         Event::Asked(Asked {
             action,
             why: "mail hq-1".to_owned(),
+            by: None,
+            busy: None,
             stage: Stage::Due,
             seen: seen("alive", at(second)),
         })
