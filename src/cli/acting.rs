@@ -77,7 +77,7 @@ fn advice(code: &str) -> Option<&'static str> {
         "rig_parked" => "`gt rig unpark` first",
         "rig_docked" => "`gt rig undock` first",
         "deacon_paused" => "`gt deacon resume` first",
-        "usage_limit" => "it is started by itself when that is over",
+        "usage_limit" => "`status` says when that is over",
         "logged_out" => "log in, in its session or with its program",
         "session_name_taken" => "rename one of them",
         "unclear" => "`status` and `doctor` say more; try it again",

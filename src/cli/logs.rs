@@ -35,7 +35,7 @@ use crate::{
 /// How often to check for new lines.
 const POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
-/// Shows the end of the supervisor's log, or the end of what an agent's pane shows and showed.
+/// Shows the end of the log, or of what an agent's pane shows.
 ///
 /// The log is daemon/daemon.log; it is shown without a running supervisor, too. Of an agent that does not run, the last screen of
 /// its last death is shown, where that was kept.
@@ -84,7 +84,13 @@ fn of_agent(client: &Client, agent: &str, lines: u64) -> anyhow::Result<ExitCode
         Some(found) => (found.identity.as_str(), 0, "does not run"),
         None => (agent, super::NOT_RUNNING, "is not supervised, as no supervisor runs"),
     };
-    let explained = asked(async { Ok(client.explain(name).await?) })?.into_inner();
+    let explained = asked(async {
+        match client.explain(name).await {
+            // Nothing is known of it, as nobody runs who could know.
+            Err(ClientError::UnknownAgent(_)) if running.is_none() => Ok(client.explain_live(name).await?),
+            explained => Ok(explained?.into_inner()),
+        }
+    })?;
     let died = explained.entries.iter().rev().find_map(|entry| {
         let death = entry.death.as_ref().filter(|death| !death.last_screen.is_empty())?;
         Some((entry.latest(), death))

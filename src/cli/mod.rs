@@ -28,6 +28,7 @@ mod poke;
 mod reload;
 mod restart;
 mod run;
+mod settings;
 mod start;
 mod status;
 mod stop;
@@ -68,6 +69,7 @@ enum Command {
     Events(events::EventsArguments),
     Wait(wait::WaitArguments),
     Attach(attach::AttachArguments),
+    Settings(settings::SettingsArguments),
     Poke(poke::PokeArguments),
     ClearBackoff(clear_backoff::ClearBackoffArguments),
     Doctor(doctor::DoctorArguments),
@@ -88,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::Events(arguments) => events::events(&arguments),
         Command::Wait(arguments) => wait::wait(&arguments),
         Command::Attach(arguments) => attach::attach(&arguments).map(fine),
+        Command::Settings(arguments) => settings::settings(&arguments),
         Command::Poke(arguments) => poke::poke(&arguments).map(fine),
         Command::ClearBackoff(arguments) => clear_backoff::clear_backoff(&arguments).map(fine),
         Command::Doctor(arguments) => doctor::doctor(&arguments),

@@ -19,9 +19,10 @@ use crate::{
     tree::town_reading::{self, LastValid},
 };
 
-/// Replaces the supervisor, while the agents keep running; or restarts one agent.
+/// Restarts the supervisor, or one agent.
 ///
-/// Without an agent the supervisor is stopped, if one runs, and started in the background. It adopts the agents.
+/// Without an agent the supervisor is stopped, if one runs, and started in the background. The agents keep running, and it adopts
+/// them.
 ///
 /// An agent is ended once it is idle, and started again. One that does not run is started. A hold, a backoff and a crash loop end
 /// with that. It continues its conversation as after a crash.

@@ -21,9 +21,9 @@ use crate::{
 /// After this time the command prints what it waits for.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// Stops the supervisor, while the agents keep running; or stops one agent.
+/// Stops the supervisor, or one agent.
 ///
-/// Without an agent it sends SIGTERM, never SIGKILL, and waits until the supervisor has released the town.
+/// Without an agent it sends SIGTERM, never SIGKILL, and waits until the supervisor has released the town. The agents keep running.
 ///
 /// An agent is stopped once it is idle, and is left alone from then on, also by the next supervisor: until `start <agent>`, or until
 /// the time of --for is over, or somebody else starts it. The command returns when its session is gone.

@@ -8,7 +8,7 @@ use super::{
     complain, duration, say,
     town::{TownArgument, asked},
 };
-use crate::{Answer, ClientError, control::report::AgentReport, go_duration};
+use crate::{ClientError, control::report::AgentReport, go_duration};
 
 /// The exit code when the time is over, as of timeout(1).
 const TIMED_OUT: u8 = 124;
@@ -65,8 +65,8 @@ pub fn wait(arguments: &WaitArguments) -> anyhow::Result<ExitCode> {
         let mut last = None;
         let reached = async {
             loop {
-                match client.explain(agent).await {
-                    Ok(Answer::Live(it)) => {
+                match client.explain_live(agent).await {
+                    Ok(it) => {
                         if let Some(report) = it.agent {
                             if is(&report, word) {
                                 return anyhow::Ok(it.identity);
@@ -75,10 +75,7 @@ pub fn wait(arguments: &WaitArguments) -> anyhow::Result<ExitCode> {
                         }
                     }
                     // One that is restarted meanwhile answers again.
-                    Ok(_) | Err(ClientError::NotRunning(_) | ClientError::Unresponsive(_))
-                        if last.is_some() => {}
-                    Ok(Answer::Unresponsive(_, why)) => anyhow::bail!(why),
-                    Ok(_) => return Err(ClientError::NotRunning(town.paths()?.root().to_owned()).into()),
+                    Err(ClientError::NotRunning(_) | ClientError::Unresponsive(_)) if last.is_some() => {}
                     Err(error) => return Err(error.into()),
                 }
                 tokio::time::sleep(POLL).await;

@@ -19,7 +19,9 @@ use crate::{
 
 /// How often to ask what became of a request,
 const POLL: Duration = Duration::from_millis(100);
-/// and whether an agent is idle.
+/// how often that is done before its progress is of interest,
+const QUIET: u32 = 10;
+/// and how often whether an agent is idle.
 const IDLE_POLL: Duration = Duration::from_millis(500);
 
 /// What is asked for, and how.
@@ -131,18 +133,20 @@ impl Client {
 
     /// Waits for what becomes of a request.
     async fn followed(&self, request: &str, see: &mut impl FnMut(At)) -> Result<Acted, ClientError> {
-        loop {
+        for polls in 0_u32.. {
             let Progress { identity, outcome, agent } = self.get(&format!("/v1/requests/{request}")).await?;
             if let Some(outcome) = outcome {
                 return Ok(Acted { identity, outcome });
             }
-            if let Some(agent) = agent
+            if polls > QUIET
+                && let Some(agent) = agent
                 && let Some(why) = agent.reason
             {
                 see(At::Progress(format!("{}: {why}", agent.state)));
             }
             sleep(POLL).await;
         }
+        Err(ClientError::TimedOut("it took too long".to_owned()))
     }
 }
 

@@ -180,7 +180,7 @@ impl Client {
     /// do not know the agent.
     pub async fn explain(&self, agent: &str) -> Result<Answer<Explanation>, ClientError> {
         let left = || left_behind::explanation(&Disk, &self.paths, agent);
-        match self.get(&format!("/v1/agents/{}", in_path(agent))).await {
+        match self.explain_live(agent).await {
             Ok(explanation) => Ok(Answer::Live(explanation)),
             Err(ClientError::NotRunning(_)) => match left().await {
                 Ok(explanation) => Ok(Answer::Offline(explanation)),
@@ -193,6 +193,14 @@ impl Client {
             },
             Err(error) => Err(error),
         }
+    }
+
+    /// The same as [`explain`](Self::explain), of a running supervisor only.
+    ///
+    /// # Errors
+    /// When no supervisor answers, or the agent is unknown.
+    pub(crate) async fn explain_live(&self, agent: &str) -> Result<Explanation, ClientError> {
+        self.get(&format!("/v1/agents/{}", in_path(agent))).await
     }
 
     /// Where an agent's session is, with the last `lines` lines of its pane.

@@ -19,6 +19,7 @@ mod convoys;
 mod deaths;
 mod doctor;
 mod earlier;
+mod effective_settings;
 mod environment;
 mod feed;
 mod files;

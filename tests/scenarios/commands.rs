@@ -8,7 +8,7 @@ use gastown_supervisor::{
     tree::root::RootMsg,
 };
 
-use crate::{town, world::*};
+use crate::{town, town_of_1_x, world::*};
 
 const PROMPT: &str = r#"{"type":"user","message":{"role":"user","content":"go on"}}"#;
 const CREW: &str = "gt-r-crew-max";
@@ -42,8 +42,9 @@ async fn order(
 async fn outcome(world: &World, supervisor: &Supervisor, id: &str, limit: Duration) -> Outcome {
     let until = world.time() + limit;
     loop {
-        let claim = supervisor.deps.records.claim(id).expect("it is kept");
-        if let Some(outcome) = claim.outcome {
+        // A supervisor that has just begun reads its files first.
+        let claim = supervisor.deps.records.claim(id);
+        if let Some(outcome) = claim.as_ref().and_then(|claim| claim.outcome.clone()) {
             return outcome;
         }
         assert!(world.time() < until, "no outcome after {limit:?}: {claim:?}");
@@ -247,5 +248,52 @@ fn two_commands_for_one_agent_follow_each_other() {
         let started = outcome(&world, &supervisor, &start, mins(1)).await;
         assert_eq!((stopped.code.as_str(), started.code.as_str()), ("stopped", "started"));
         assert!(lives(&world, &session));
+    });
+}
+
+#[test]
+fn a_polecat_with_work_is_held_for_its_time_and_then_works_again() {
+    simulate(1_321, |world| async move {
+        world.state().git_takes = millis(10);
+        let supervisor = town(&world, &["r"]).await;
+        let bead = world.polecat_at_work("r", "nux");
+        world.pass(mins(3) + secs(30)).await;
+        let (session, identity) = (polecat("r", "nux"), "r/polecats/nux");
+        world.allow_end(&session);
+        let stopped = ordered(&world, &supervisor, (Action::Stop, identity), Some(mins(60)), false).await;
+        assert!(stopped.ok && stopped.code == "stopped", "{stopped:?}");
+        assert!(
+            stopped.text.contains("stays on its hook, and nobody else works on it"),
+            "{stopped:?} {bead}"
+        );
+        world.pass(mins(50)).await;
+        assert!(!lives(&world, &session), "however often its beads are read");
+        let mails = |world: &World| world.logged("GUPP").len() + world.logged("Orphaned").len();
+        assert_eq!((mails(&world), world.events("session_death")), (0, vec![]), "nobody misses it");
+        world.until("its start when the time is over", mins(12), |state| state.lives(&session)).await;
+    });
+}
+
+#[test]
+fn in_a_town_of_1_x_gt_starts_it_again() {
+    simulate(1_322, |world| async move {
+        let supervisor = town_of_1_x(&world, &["alpha"]).await;
+        world.pass(mins(1)).await;
+        let session = "al-witness";
+        let before = started(&world, session);
+        world.allow_end(session);
+        world.allow_start(session);
+        let restarted = ordered(&world, &supervisor, (Action::Restart, "alpha/witness"), None, false).await;
+        assert!(restarted.ok && lives(&world, session), "{restarted:?}");
+        assert_eq!(started(&world, session), before + 1);
+        world.allow_end(session);
+        let stopped = ordered(&world, &supervisor, (Action::Stop, "alpha/witness"), None, false).await;
+        assert_eq!(stopped.code, "stopped");
+        world.pass(mins(20)).await;
+        assert!(!lives(&world, session), "its hook does not start it either");
+        world.allow_start(session);
+        let up = ordered(&world, &supervisor, (Action::Start, "alpha/witness"), None, false).await;
+        assert!(up.ok && lives(&world, session), "{up:?}");
+        supervisor.stop().await;
     });
 }
