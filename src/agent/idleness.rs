@@ -1,17 +1,26 @@
 //! Idleness: whether an agent may be ended that is to be ended only while it is idle.
 //!
-//! What an agent is doing says its [activity](super::activity). What is not known to be idle is not idle. It must not act.
+//! What an agent is doing says its [activity](super::activity). Its screen is read for that, as the last reading of it may be a minute
+//! old. What is not known to be idle is not idle. It must not act.
 
 use super::{
     activity::{Activity, Reading},
-    confirmation::SessionKey,
+    confirmation::{Presence, SessionKey},
     denial::Denial,
+    observe, screens,
+    spec::AgentSpec,
 };
-use crate::{deps::Deps, town::identity::Identity};
+use crate::deps::Deps;
 
 /// Why this agent must not be ended while it lives in this incarnation of its session; `None` when it is idle.
-pub fn busy(deps: &Deps, identity: &Identity, session: &SessionKey) -> Option<Denial> {
-    judge(deps.records.activity(identity, Some(&session.id)).as_ref())
+pub async fn busy(deps: &Deps, spec: &AgentSpec, session: &SessionKey) -> Option<Denial> {
+    if let (Presence::Alive(key) | Presence::Starting(key), Some(pane)) = observe::locate(deps, spec).await
+        && key == *session
+        && let Err(error) = screens::read(deps, spec, &pane).await
+    {
+        return Some(Denial::Busy(format!("what it is doing is not known: {error}")));
+    }
+    judge(deps.records.activity(&spec.identity, Some(&session.id)).as_ref())
 }
 
 /// The same for one that does this, as far as is known.

@@ -66,8 +66,9 @@ pub enum OwnerEvent {
     StopEnded(StopEnd),
     /// From its timer: a request is waiting.
     RequestDue,
-    /// From the probe that a request asked for, with the stage of the request.
-    RequestProbed(Stage, Observation),
+    /// From the probe that a request asked for, with the stage of the request, and why the agent must not be ended now where that is
+    /// to be done only while it is idle.
+    RequestProbed(Stage, Observation, Option<Denial>),
     /// That probe panicked.
     RequestLost,
     /// A moment after a resume: its transcript is to be compared.
@@ -324,7 +325,7 @@ impl Owner {
                 }
             }
             OwnerEvent::RequestDue => self.attend(),
-            OwnerEvent::RequestProbed(stage, seen) => self.request_probed(stage, seen),
+            OwnerEvent::RequestProbed(stage, seen, busy) => self.request_probed(stage, seen, busy),
             OwnerEvent::RequestLost => self.put_off(),
             OwnerEvent::CompareDue => self.compare(),
             OwnerEvent::TimerDue(_)

@@ -317,7 +317,7 @@ impl Start<'_> {
             Because::HeartbeatAt(heartbeat) => heartbeat,
             Because::Asked | Because::ByCommand { when_idle: false } => return Ok(()),
             Because::ByCommand { when_idle: true } => {
-                let busy = idleness::busy(self.deps, &self.spec.identity, key);
+                let busy = idleness::busy(self.deps, self.spec, key).await;
                 return busy.map_or(Ok(()), |denial| Err(denial.to_string()));
             }
         };

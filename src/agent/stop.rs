@@ -22,7 +22,7 @@ pub async fn stop(deps: &Deps, spec: &AgentSpec, order: &StopOrder) -> StopEnd {
         Permission::Unknown(why) => return StopEnd::Unclear(why),
     }
     if order.when_idle
-        && let Some(denial) = idleness::busy(deps, &spec.identity, &order.session)
+        && let Some(denial) = idleness::busy(deps, spec, &order.session).await
     {
         return StopEnd::Refused(denial);
     }

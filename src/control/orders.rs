@@ -87,8 +87,8 @@ pub(super) async fn take(
     }
     let deps = reporter.deps();
     let when_idle = !now && action != Action::Start;
-    if let Some((_, session)) = deps.records.living(&identity).filter(|_| when_idle)
-        && let Some(busy) = idleness::busy(deps, &identity, &session)
+    if let Some((spec, session)) = deps.records.living(&identity).filter(|_| when_idle)
+        && let Some(busy) = idleness::busy(deps, &spec, &session).await
     {
         return refusal_with_code(&busy.to_string(), busy.code());
     }

@@ -161,9 +161,10 @@ fn what_is_not_idle_is_waited_for() {
     starts(&town.ask(&["restart", "witness"]), 0, "alpha/witness: restarted in ");
     let before = town.incarnation(WITNESS);
     assert_ne!(before, first);
-    town.tmux(&["send-keys", "-t", WITNESS, "-l", "say Cogitating… · esc to interrupt"]);
+    town.tmux(&["send-keys", "-t", WITNESS, "-l", "say esc to interrupt"]);
     town.tmux(&["send-keys", "-t", WITNESS, "Enter"]);
-    does("working");
+    town.wait("what it said", || town.ask(&["logs", "witness"]).stdout.contains("\nesc to interrupt"));
+    // Its screen was read long before that, and is read once more.
     for word in ["restart", "stop"] {
         let told = town.ask(&[word, "witness", "--timeout", "1s"]);
         starts(&told, 1, "waiting up to 1s until it is idle: it is working since ");
@@ -207,7 +208,7 @@ fn without_a_supervisor_nothing_is_done() {
     supervisor.stop(Signal::TERM);
     let events = town.ask(&["events", "witness"]);
     assert_eq!(events.code, Some(3), "{events:?}");
-    assert!(events.stdout.contains(" alpha/witness: died: crashed (exit 137)"), "{events:?}");
+    assert!(events.stdout.contains(" alpha/witness: died: crashed"), "{events:?}");
     let shown = town.ask(&["logs", "witness"]);
     assert_eq!(shown.code, Some(3), "{shown:?}");
     assert!(shown.stderr.contains("this was on its screen when it died"), "{shown:?}");
@@ -284,11 +285,9 @@ fn events_are_one_list_and_are_followed() {
     town.wait("it in the list", || town.ask(&["events"]).stdout.contains("all is well"));
     let all = town.ask(&["events"]);
     assert_eq!((all.code, &*all.stderr), (Some(0), ""));
-    for told in [
-        "alpha/witness: died: crashed (exit 137)",
-        "alpha/witness → mayor/: all is well",
-        "alpha/witness: started in ",
-    ] {
+    for told in
+        ["alpha/witness: died: crashed", "alpha/witness → mayor/: all is well", "alpha/witness: started in "]
+    {
         assert!(all.stdout.contains(told), "{told}: {}", all.stdout);
     }
     assert_eq!(all.stdout.matches("died: crashed").count(), 1, "{}", all.stdout);

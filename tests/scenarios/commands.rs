@@ -279,7 +279,7 @@ fn in_a_town_of_1_x_gt_starts_it_again() {
     simulate(1_322, |world| async move {
         let supervisor = town_of_1_x(&world, &["alpha"]).await;
         world.pass(mins(1)).await;
-        let session = "al-witness";
+        let session = &*supervisor.agent("alpha/witness").await.session;
         let before = started(&world, session);
         world.allow_end(session);
         world.allow_start(session);

@@ -9,6 +9,7 @@ use super::{Owner, OwnerEvent};
 use crate::{
     agent::{
         confirmation::{Observation, Presence},
+        denial::Denial,
         idleness,
         lifecycle::{Asked, Attempt, Event, StartEnd, StartOrder, State, StopEnd, StopOrder},
         observe::How,
@@ -38,24 +39,27 @@ impl Owner {
         if matches!(self.state(), State::Starting { .. } | State::Stopping { .. }) {
             return self.wake_start(); // a start of its own makes way
         }
+        let when_idle = request.by.as_ref().is_some_and(|by| by.when_idle);
         self.attending = Some(request);
         let probe = self.observe(How { for_request: true, ..How::default() });
-        self.work
-            .spawn(async move { OwnerEvent::RequestProbed(stage, probe.await) }, OwnerEvent::RequestLost);
+        let (deps, spec) = (self.deps.clone(), self.spec.clone());
+        let probed = async move {
+            let seen = probe.await;
+            let busy = match &seen.presence {
+                Presence::Alive(session) | Presence::Starting(session) if when_idle => {
+                    idleness::busy(&deps, &spec, session).await
+                }
+                _ => None,
+            };
+            OwnerEvent::RequestProbed(stage, seen, busy)
+        };
+        self.work.spawn(probed, OwnerEvent::RequestLost);
     }
 
-    pub(super) fn request_probed(&mut self, stage: Stage, seen: Observation) {
+    pub(super) fn request_probed(&mut self, stage: Stage, seen: Observation, busy: Option<Denial>) {
         self.stopped = false;
         let Some(request) = self.attending.clone() else { return };
         let (action, why, by) = (request.action, request.why(), request.by);
-        let busy = match &seen.presence {
-            Presence::Alive(session) | Presence::Starting(session)
-                if by.as_ref().is_some_and(|by| by.when_idle) =>
-            {
-                idleness::busy(&self.deps, &self.spec.identity, session)
-            }
-            _ => None,
-        };
         let asked = Asked { action, why, by, busy, stage, seen };
         self.apply(Event::Asked(asked));
         let at_it = matches!(self.state(), State::Starting { .. } | State::Stopping { .. });
@@ -230,11 +234,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::agent::{
-        confirmation::SessionKey,
-        conversation::Begun,
-        denial::{Denial, Unwanted},
-    };
+    use crate::agent::{confirmation::SessionKey, conversation::Begun, denial::Unwanted};
 
     #[test]
     fn what_starts_come_to() {
