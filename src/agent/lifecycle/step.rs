@@ -53,7 +53,7 @@ pub enum Event {
     /// Its account can be used again, and its turn has come.
     Released,
     /// Somebody asked for it to be stopped or started afresh.
-    Asked(Asked),
+    Asked(Box<Asked>),
     /// It is alive in this session, has been idle for long and has no work: it is to be ended.
     Idle {
         /// The session.

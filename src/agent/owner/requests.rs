@@ -61,7 +61,7 @@ impl Owner {
         let Some(request) = self.attending.clone() else { return };
         let (action, why, by) = (request.action, request.why(), request.by);
         let asked = Asked { action, why, by, busy, stage, seen };
-        self.apply(Event::Asked(asked));
+        self.apply(Event::Asked(Box::new(asked)));
         let at_it = matches!(self.state(), State::Starting { .. } | State::Stopping { .. });
         if !at_it && self.attending.take().is_some() {
             self.attend();

@@ -6,7 +6,7 @@ use crate::agent::requests::{Action, ByCommand, Stage};
 fn ask(lifecycle: &mut Lifecycle, action: Action, stage: Stage, what: &str) -> Step {
     let why = "asked by mail hq-1".to_owned();
     let seen = seen(what, at(100));
-    step(lifecycle, Event::Asked(Asked { action, why, by: None, busy: None, stage, seen }), at(100))
+    step(lifecycle, Event::Asked(Box::new(Asked { action, why, by: None, busy: None, stage, seen })), at(100))
 }
 
 fn anna(until: Option<i64>, when_idle: bool) -> ByCommand {
@@ -19,7 +19,7 @@ fn command(lifecycle: &mut Lifecycle, action: Action, by: ByCommand, busy: Optio
     let why = format!("requested ({by})");
     let busy = busy.map(|doing| Denial::Busy(doing.to_owned()));
     let (stage, seen) = (Stage::Due, seen(what, at(100)));
-    step(lifecycle, Event::Asked(Asked { action, why, by: Some(by), busy, stage, seen }), at(100))
+    step(lifecycle, Event::Asked(Box::new(Asked { action, why, by: Some(by), busy, stage, seen })), at(100))
 }
 
 /// The result of the request, if there is one yet.
@@ -332,7 +332,7 @@ fn an_account_that_is_used_up_is_an_answer_to_a_command_and_a_stop_does_not_mind
         let (now, denial) = (at(100), Denial::UsageLimit { until: None, text: "5h".into() });
         let seen = Observation { permission: Permission::Denied(denial), ..seen("gone", now) };
         let (why, by, stage) = ("requested".to_owned(), Some(anna(None, false)), Stage::Due);
-        let event = Event::Asked(Asked { action, why, by, busy: None, stage, seen });
+        let event = Event::Asked(Box::new(Asked { action, why, by, busy: None, stage, seen }));
         let step = step(&mut lifecycle, event, now);
         let came_to = match came_to(&step) {
             Some(Reason::RequestRefused(_)) => "refused",
