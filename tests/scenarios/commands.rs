@@ -297,3 +297,52 @@ fn in_a_town_of_1_x_gt_starts_it_again() {
         supervisor.stop().await;
     });
 }
+
+#[test]
+fn one_that_begins_to_work_in_between_is_left_alone() {
+    for action in [Action::Restart, Action::Stop] {
+        simulate(1_323, |world| async move {
+            world.state().accounts.home = Some("/home/agent".to_owned());
+            let supervisor = town(&world, &["r"]).await;
+            let session = witness("r");
+            world.pass(mins(1)).await;
+            let id = order(&supervisor, (action, "r/witness"), None, true).await;
+            // What it is about to do is to be on disk first, which takes a while.
+            world.hang("replace");
+            world.pass(secs(2)).await;
+            world.records(&session, PROMPT);
+            world.pass(secs(3)).await;
+            world.release("replace");
+            let refused = outcome(&world, &supervisor, &id, mins(1)).await;
+            assert_eq!((refused.ok, refused.code.as_str()), (false, "busy"), "{action:?}: {refused:?}");
+            world.pass(mins(5)).await;
+            assert_eq!((started(&world, &session), lives(&world, &session)), (1, true), "{action:?}");
+            assert_eq!(supervisor.deps.records.hold(&"r/witness".parse().unwrap()), None);
+        });
+    }
+}
+
+#[test]
+fn a_command_is_carried_out_once_although_its_actor_crashes() {
+    for after in [0, 1, 100, 600, 1_500] {
+        for action in [Action::Restart, Action::Stop] {
+            simulate(1_330 + after, |world| async move {
+                let supervisor = town(&world, &["r"]).await;
+                let session = witness("r");
+                world.allow_end(&session);
+                if action == Action::Restart {
+                    world.allow_start(&session);
+                }
+                let id = order(&supervisor, (action, "r/witness"), None, false).await;
+                world.pass(millis(after)).await;
+                supervisor.crash("r/witness").await;
+                let done = outcome(&world, &supervisor, &id, mins(2)).await;
+                assert!(done.ok, "{action:?} after {after} ms: {done:?}");
+                world.pass(mins(20)).await;
+                let expected = if action == Action::Restart { (2, true) } else { (1, false) };
+                let is = (started(&world, &session), lives(&world, &session));
+                assert_eq!(is, expected, "{action:?} after {after} ms");
+            });
+        }
+    }
+}

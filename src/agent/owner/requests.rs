@@ -153,7 +153,15 @@ impl Owner {
                 if let Some(request) = &request
                     && (!matches!(end, StartEnd::Unclear(_)) || request.is_given_up(deps.now().wall))
                 {
-                    deps.records.finish(&deps, request, came_to(&end, request.action)).await;
+                    let mut outcome = came_to(&end, request.action);
+                    if let StartEnd::Left { session, .. } = &end
+                        && request.by.as_ref().is_some_and(|by| by.when_idle)
+                        && let Some(busy) = idleness::busy(&deps, &spec, session).await
+                    {
+                        // Who asked goes on waiting.
+                        outcome = Outcome::failed(busy.code(), busy.to_string());
+                    }
+                    deps.records.finish(&deps, request, outcome).await;
                 }
                 OwnerEvent::StartEnded(end)
             },
