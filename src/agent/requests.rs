@@ -15,6 +15,9 @@ use crate::{agent::confirmation::SessionKey, town::identity::Identity};
 /// How long what cannot be found out is tried again for a command. Then it has failed: somebody waits for the answer.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(15);
 
+/// A command that was not begun within this time is not carried out any more: who gave it has long gone on.
+const STALE: SignedDuration = SignedDuration::from_mins(5);
+
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -119,6 +122,11 @@ impl Request {
             (Action::Start, _) => "start",
         };
         format!("{what} requested ({})", self.reference())
+    }
+
+    /// Whether it must not be begun any more: nobody could carry it out in time.
+    pub fn is_stale(&self, now: Timestamp) -> bool {
+        self.by.as_ref().is_some_and(|by| now.duration_since(by.at) >= STALE)
     }
 
     /// Whether it is no longer tried again when something cannot be found out.

@@ -10,6 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     client::{Client, ClientError, in_path},
+    http::Http,
     orders::Progress,
 };
 use crate::{
@@ -17,6 +18,8 @@ use crate::{
     go_duration,
 };
 
+/// How long an order may take to be taken: the agent's screen is read, and the order is written to disk.
+const TAKEN_WITHIN: Duration = Duration::from_secs(8);
 /// How often to ask what became of a request,
 const POLL: Duration = Duration::from_millis(100);
 /// how often that is done before its progress is of interest,
@@ -122,7 +125,7 @@ impl Client {
         };
         let time = order.time.map(|time| format!("&for={}", go_duration::format(time))).unwrap_or_default();
         let path = format!("/v1/agents/{}/{word}?now={}{time}", in_path(agent), order.now);
-        let answer = self.http().post(&path).await;
+        let answer = Http::new(self.paths.clone(), TAKEN_WITHIN).post(&path).await;
         if let Ok((StatusCode::CONFLICT, body)) = &answer
             && let Ok(refused) = serde_json::from_slice(body)
         {

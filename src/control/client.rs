@@ -250,10 +250,6 @@ impl Client {
         self.understood::<serde_json::Value>(answer).await.map(drop)
     }
 
-    pub(super) fn http(&self) -> &Http {
-        &self.http
-    }
-
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         self.understood(self.http.get(path).await).await
     }

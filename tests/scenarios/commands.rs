@@ -346,3 +346,26 @@ fn a_command_is_carried_out_once_although_its_actor_crashes() {
         }
     }
 }
+
+#[test]
+fn a_command_that_nobody_could_begin_for_long_is_not_carried_out() {
+    simulate(1_340, |world| async move {
+        let supervisor = town(&world, &["r"]).await;
+        let deps = supervisor.deps.clone();
+        for (minutes, code) in [(6, "too_old"), (4, "stopped")] {
+            let at = deps.now().wall - mins(minutes);
+            let (user, command) = (Some("anna".to_owned()), "stop".to_owned());
+            let by = ByCommand { uid: 1000, user, command, at, until: None, when_idle: false };
+            let (id, identity) = (format!("command-{minutes}"), "r/witness".parse().unwrap());
+            let request = Request { id: id.clone(), identity, action: Action::Stop, by: Some(by) };
+            deps.records.note_request(&deps, &request).await.unwrap();
+            if code == "stopped" {
+                world.allow_end(&witness("r"));
+            }
+            supervisor.root().await.cast(RootMsg::Report(Report::Asked(request.identity))).unwrap();
+            let outcome = outcome(&world, &supervisor, &id, mins(1)).await;
+            assert_eq!(outcome.code, code, "{minutes} minutes old");
+            assert_eq!(lives(&world, &witness("r")), code == "too_old");
+        }
+    });
+}

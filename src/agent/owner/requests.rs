@@ -36,6 +36,11 @@ impl Owner {
             return;
         }
         let Some((request, stage)) = self.deps.records.next_request(&self.spec.identity) else { return };
+        if stage == Stage::Due && request.is_stale(self.deps.now().wall) {
+            tracing::warn!(agent = %self.spec.identity, reason = "request_failed", "request {} is too old", request.named());
+            self.deps.records.set_outcome(&request, Outcome::failed("too_old", "it was not begun within 5m"));
+            return self.attend();
+        }
         if matches!(self.state(), State::Starting { .. } | State::Stopping { .. }) {
             return self.wake_start(); // a start of its own makes way
         }
