@@ -264,7 +264,7 @@ impl Lifecycle {
             Event::Remembered(history) => self.remembered(history, around),
             Event::Cleared => self.cleared(around),
             Event::Released => self.released(around),
-            Event::Asked(asked) => self.asked(asked, around),
+            Event::Asked(asked) => self.asked(*asked, around),
             Event::Idle { session, why } => self.idle_for_long(&session, why),
             Event::StopEnded(end) => self.stop_ended(end, around),
             Event::Hook(hook) => self.hook(hook),

@@ -23,6 +23,7 @@ pub mod history;
 pub mod holds;
 pub mod hooks;
 pub mod identify;
+pub mod idleness;
 pub mod incidents;
 pub mod kill;
 pub mod last_screen;

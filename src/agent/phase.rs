@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     denial::{Denial, NotStarted},
+    holds::Hold,
     lifecycle::{Attempt, Lifecycle, State, WaitsFor},
 };
-use crate::town::reading;
+use crate::{agent::reason, town::reading};
 
 /// The reason text of an agent right after the start of the supervisor.
 pub const NOT_OBSERVED: &str = "not observed yet";
@@ -151,6 +152,10 @@ impl Why {
             State::Stopping { hold: None, .. } => {
                 Why::new("idle", "being stopped: it is idle and has no work")
             }
+            State::HeldOnRequest { hold: Hold { by: Some(who), until, .. } } => {
+                let until = until.map(|until| format!(" until {}", reason::at_second(until)));
+                Why::new("stopped_by_operator", format!("stopped by {who}{}", until.unwrap_or_default()))
+            }
             State::HeldOnRequest { hold } => {
                 Why::new("stopped_on_request", format!("stopped on request: {}", hold.why))
             }
@@ -215,6 +220,7 @@ pub fn until(state: &State) -> Option<Timestamp> {
         State::Waiting { why: WaitsFor::Account(Denial::UsageLimit { until, .. }), .. } => *until,
         State::Waiting { why: WaitsFor::Account(_), .. } => None,
         State::Waiting { until, .. } | State::Held { until, .. } => Some(*until),
+        State::HeldOnRequest { hold } => hold.until,
         State::CrashLoop { trial_at } => Some(*trial_at),
         _ => None,
     }

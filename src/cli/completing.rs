@@ -57,7 +57,8 @@ pub fn agents(current: &OsStr) -> Vec<CompletionCandidate> {
 /// The value of `--town` in a command line that is being typed.
 fn town_in(words: impl Iterator<Item = OsString>) -> Option<PathBuf> {
     let words: Vec<OsString> = words.skip_while(|word| word != "--").collect();
-    let after = words.iter().position(|word| word == "--town").and_then(|at| words.get(at + 1));
+    let after =
+        words.iter().position(|word| word == "--town" || word == "-t").and_then(|at| words.get(at + 1));
     let within = || words.iter().find_map(|word| Some(word.to_str()?.strip_prefix("--town=")?.into()));
     after.map(PathBuf::from).or_else(within)
 }
@@ -101,6 +102,7 @@ mod tests {
             ("gts -- gts explain", None),
             ("gts -- gts explain --town /a x", Some("/a")),
             ("gts -- gts --town=/a explain", Some("/a")),
+            ("gts -- gts -t /a explain", Some("/a")),
             ("gts -- gts explain x --town", None),
             ("gts --town /a explain", None),
         ] {

@@ -17,10 +17,13 @@ use serde::Serialize;
 
 use crate::{ClientError, go_duration, service::running::RunningError, terminal, town::log::journal};
 
+mod acting;
+mod attach;
 mod clear_backoff;
 mod completing;
 mod completions;
 mod doctor;
+mod events;
 mod explain;
 mod logs;
 mod man;
@@ -30,11 +33,13 @@ mod poke;
 mod reload;
 mod restart;
 mod run;
+mod settings;
 mod start;
 mod status;
 mod stop;
 mod town;
 mod unit;
+mod wait;
 
 /// The exit code of a command that needs a supervisor, when none runs.
 const NOT_RUNNING: u8 = 3;
@@ -51,6 +56,8 @@ Example:
   gastown-supervisor start --town ~/gt"
 )]
 struct Arguments {
+    #[command(flatten)]
+    _town: town::TownArgument,
     #[command(subcommand)]
     command: Command,
 }
@@ -65,6 +72,10 @@ enum Command {
     Logs(logs::LogsArguments),
     Status(status::StatusArguments),
     Explain(explain::ExplainArguments),
+    Events(events::EventsArguments),
+    Wait(wait::WaitArguments),
+    Attach(attach::AttachArguments),
+    Settings(settings::SettingsArguments),
     Poke(poke::PokeArguments),
     ClearBackoff(clear_backoff::ClearBackoffArguments),
     Doctor(doctor::DoctorArguments),
@@ -79,13 +90,17 @@ pub fn main() -> ExitCode {
     let fine = |()| ExitCode::SUCCESS;
     let outcome = match parsed().command {
         Command::Run(arguments) => run::run(arguments).map(fine),
-        Command::Start(arguments) => start::start(&arguments).map(fine),
-        Command::Stop(arguments) => stop::stop(&arguments).map(fine),
-        Command::Restart(arguments) => restart::restart(&arguments).map(fine),
+        Command::Start(arguments) => start::start(&arguments),
+        Command::Stop(arguments) => stop::stop(&arguments),
+        Command::Restart(arguments) => restart::restart(&arguments),
         Command::Reload(arguments) => reload::reload(&arguments).map(fine),
-        Command::Logs(arguments) => logs::logs(&arguments).map(fine),
+        Command::Logs(arguments) => logs::logs(&arguments),
         Command::Status(arguments) => status::status(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
+        Command::Events(arguments) => events::events(&arguments),
+        Command::Wait(arguments) => wait::wait(&arguments),
+        Command::Attach(arguments) => attach::attach(&arguments).map(fine),
+        Command::Settings(arguments) => settings::settings(&arguments),
         Command::Poke(arguments) => poke::poke(&arguments).map(fine),
         Command::ClearBackoff(arguments) => clear_backoff::clear_backoff(&arguments).map(fine),
         Command::Doctor(arguments) => doctor::doctor(&arguments),

@@ -3,10 +3,11 @@
 use std::{process::ExitCode, time::Duration};
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use jiff::tz::TimeZone;
 
 use super::{
-    print, print_json,
+    completing, print, print_json,
     town::{TownArgument, asked, plain, terminal_width},
     written,
 };
@@ -45,6 +46,7 @@ const WATCH_EVERY: Duration = Duration::from_secs(2);
 )]
 pub struct StatusArguments {
     /// Show these agents only: rigs, agents in any spelling, or their own names
+    #[arg(add = ArgValueCompleter::new(completing::agents))]
     names: Vec<String>,
     #[command(flatten)]
     town: TownArgument,

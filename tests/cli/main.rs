@@ -9,6 +9,7 @@
     reason = "tests run real programs"
 )]
 
+mod acting;
 mod adoption;
 mod asking;
 mod at_a_glance;
@@ -20,6 +21,7 @@ mod convoys;
 mod deaths;
 mod doctor;
 mod earlier;
+mod effective_settings;
 mod environment;
 mod feed;
 mod files;

@@ -15,6 +15,7 @@ mod actors;
 mod audit;
 mod beads_v1;
 mod by_gt;
+mod commands;
 mod conversations;
 mod convoy;
 mod crash_loops;

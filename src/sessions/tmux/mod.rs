@@ -43,6 +43,7 @@ use super::{Fact, Key, KeyBinding, NewSession, PaneTarget, Place, Session, Sessi
 use crate::terminal;
 
 mod approach;
+pub mod attaching;
 mod control;
 mod exits;
 mod kernel;

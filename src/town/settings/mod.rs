@@ -10,8 +10,11 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
+
 use self::{
     document::Entry,
+    shown::Shown,
     table::{Section, section, settings_table},
     values::{
         count, dialect, dialogs, factor, interval, level, listen, memory_max, naming, optional_amount,
@@ -29,9 +32,11 @@ use crate::town::{
 
 pub mod amount;
 mod document;
+pub mod origins;
 pub mod read;
 #[cfg(feature = "test-support")]
 mod schema;
+mod shown;
 mod table;
 mod values;
 

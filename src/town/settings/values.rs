@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     path::PathBuf,
     time::Duration,
 };
@@ -224,6 +225,12 @@ pub fn dialogs(value: &Value) -> Converted<Option<BTreeSet<Dialog>>> {
 pub struct Quiet {
     from: Time,
     to: Time,
+}
+
+impl fmt::Display for Quiet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.from.strftime("%H:%M"), self.to.strftime("%H:%M"))
+    }
 }
 
 impl Quiet {
