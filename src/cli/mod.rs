@@ -21,6 +21,7 @@ mod clear_backoff;
 mod doctor;
 mod explain;
 mod logs;
+mod notify;
 mod poke;
 mod reload;
 mod restart;
@@ -62,6 +63,7 @@ enum Command {
     Poke(poke::PokeArguments),
     ClearBackoff(clear_backoff::ClearBackoffArguments),
     Doctor(doctor::DoctorArguments),
+    Notify(notify::NotifyArguments),
 }
 
 /// Parses the arguments, runs the subcommand, and turns the outcome into an exit code.
@@ -79,6 +81,7 @@ pub fn main() -> ExitCode {
         Command::Poke(arguments) => poke::poke(&arguments).map(fine),
         Command::ClearBackoff(arguments) => clear_backoff::clear_backoff(&arguments).map(fine),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
+        Command::Notify(arguments) => notify::notify(&arguments),
     };
     outcome.unwrap_or_else(|error| {
         if is_not_running(&error) {

@@ -71,6 +71,8 @@ fn every_documented_key_takes_effect_on_its_own() {
                 "\"/x\"",
                 "[\"x\"]",
                 "[\"update\"]",
+                "\"https://a.example/b\"",
+                "\"slack\"",
                 "77",
                 "3.25",
                 &flipped,
@@ -84,7 +86,7 @@ fn every_documented_key_takes_effect_on_its_own() {
             assert_eq!(seen.insert(changed, name.clone()), None, "{name} changes what another key changes");
         }
     }
-    assert_eq!(seen.len(), 81);
+    assert_eq!(seen.len(), 87);
 }
 
 #[test]

@@ -5,4 +5,4 @@
 
 pub mod actor;
 pub mod rules;
-mod telling;
+pub mod telling;
