@@ -103,8 +103,10 @@ impl Levels {
             }
         }
         // One that never became an alert begins anew when it comes back; one that is over is forgotten.
-        let ended: BTreeSet<&String> =
-            edges.iter().filter_map(|edge| if let Edge::Ends(key) = edge { Some(key) } else { None }).collect();
+        let ended: BTreeSet<&String> = edges
+            .iter()
+            .filter_map(|edge| if let Edge::Ends(key) = edge { Some(key) } else { None })
+            .collect();
         self.0.retain(|key, _| keys.contains(key) || open.contains(key) && !ended.contains(key));
         edges
     }

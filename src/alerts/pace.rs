@@ -49,10 +49,10 @@ pub fn next(waiting: usize, sent: &[Timestamp], not_before: Option<Timestamp>, n
     match (waiting, not_before) {
         (0, _) => Next::Rest,
         (_, Some(at)) => Next::Wait(at),
-        (more, _) if more > MOST => Next::Digest,
         _ if recent.len() >= MOST => {
             recent.get(recent.len() - MOST).map_or(Next::One, |first| Next::Wait(*first + WINDOW))
         }
+        (2.., _) if waiting + recent.len() > MOST => Next::Digest,
         _ => Next::One,
     }
 }
@@ -68,10 +68,9 @@ pub fn retry_after(failures: u32) -> Duration {
     doubled.unwrap_or(LONGEST_RETRY).min(LONGEST_RETRY)
 }
 
-/// Whether an alert of this time is given up after this many failures of its channel in a row. `refused`: the last one was
-/// about what is in the message.
-pub fn is_given_up(at: Timestamp, now: Timestamp, failures: u32, refused: bool) -> bool {
-    now.duration_since(at) > GIVE_UP || refused && failures >= REFUSALS
+/// Whether an alert of this time is given up, which was refused this often in a row for what is in it.
+pub fn is_given_up(at: Timestamp, now: Timestamp, refusals: u32) -> bool {
+    now.duration_since(at) > GIVE_UP || refusals >= REFUSALS
 }
 
 /// One message about several alerts: counts by kind, and the first sentences. `None` when there are none.
@@ -98,7 +97,12 @@ pub fn digest(alerts: &[Alert]) -> Option<Alert> {
         id: format!("{}+{}", first.id, alerts.len() - 1),
         at: last.at,
         kind: Kind::Digest,
-        severity: alerts.iter().filter(|it| !it.resolved).map(|it| it.severity).max().unwrap_or(last.severity),
+        severity: alerts
+            .iter()
+            .filter(|it| !it.resolved)
+            .map(|it| it.severity)
+            .max()
+            .unwrap_or(last.severity),
         summary: format!("{} alerts ({}): {}{more}", alerts.len(), counts.join(", "), sentences.join("; ")),
         town: last.town.clone(),
         host: last.host.clone(),

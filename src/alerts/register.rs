@@ -176,7 +176,8 @@ impl Alerts {
         let mut kept = self.kept.value();
         let Some(was) = kept.open.remove(key) else { return };
         let at = ports.now().wall;
-        let payload = serde_json::json!({"alert": was.id, "kind": was.kind.code(), "since": was.at.to_string()});
+        let payload =
+            serde_json::json!({"alert": was.id, "kind": was.kind.code(), "since": was.at.to_string()});
         let over = Alert {
             id: ports.jitter.uuid(),
             at,
@@ -223,9 +224,9 @@ impl Alerts {
         let Some(queue) = kept.queues.get_mut(&channel) else { return 0 };
         queue.failures = queue.failures.saturating_add(1);
         let (before, failures) = (queue.waiting.len(), queue.failures);
-        queue.waiting.retain(|alert| {
-            !pace::is_given_up(alert.at, now, failures, refused && ids.contains(&alert.id))
-        });
+        queue
+            .waiting
+            .retain(|alert| !pace::is_given_up(alert.at, now, failures, refused && ids.contains(&alert.id)));
         let given_up = before - queue.waiting.len();
         if refused && given_up > 0 {
             queue.failures = 0;

@@ -33,7 +33,8 @@ pub enum Verdict {
 
 /// The title of an alert: how urgent it is, the town, and the machine.
 pub fn title(alert: &Alert) -> String {
-    let town = Path::new(&alert.town).file_name().map_or(alert.town.as_str().into(), |name| name.to_string_lossy());
+    let town =
+        Path::new(&alert.town).file_name().map_or(alert.town.as_str().into(), |name| name.to_string_lossy());
     format!("{} {town} on {}", word(alert), alert.host)
 }
 
@@ -136,7 +137,9 @@ pub fn beat_answered(status: u16) -> Verdict {
 fn judged(status: u16, as_expected: bool) -> Verdict {
     match status {
         200..300 if as_expected => Verdict::Accepted,
-        200..300 => Verdict::Failed("the answer is not one of this service; is the URL right, is there a proxy?"),
+        200..300 => {
+            Verdict::Failed("the answer is not one of this service; is the URL right, is there a proxy?")
+        }
         300..400 => Verdict::Failed("it redirects, which is not followed; set the URL it redirects to"),
         400 | 413 | 415 | 422 => Verdict::Refused,
         401 | 403 => Verdict::Failed("it refuses access; is the URL still valid?"),

@@ -47,7 +47,8 @@ pub fn notify(arguments: &NotifyArguments) -> anyhow::Result<ExitCode> {
         let settings = read.resolve(Dialect::default(), &mut LastValid::default()).0;
         let settings = settings.map_err(anyhow::Error::msg).context("no alert was sent")?;
         let (network, commands) = (Https::default(), adapters::commands());
-        let outside = Outside { network: &network, commands: &commands, settings: &settings, root: paths.root() };
+        let outside =
+            Outside { network: &network, commands: &commands, settings: &settings, root: paths.root() };
         Ok(try_all(outside).await)
     })?;
     for line in &lines {

@@ -55,7 +55,10 @@ impl Commands for Notified {
 
 /// A supervisor's ports, whose commands only note their input.
 async fn notifying(world: &World) -> (Arc<Deps>, Notified) {
-    world.write("settings/supervisor.json", r#"{"notify": {"command": "ring the bell", "timeout": "7s"}}"#);
+    world.write(
+        "settings/supervisor.json",
+        r#"{"notify": {"command": "ring the bell", "timeout": "7s"}, "deaths": {"settle": "0s"}}"#,
+    );
     world.write("/proc/vmstat", "pgfault 1\noom_kill 3\n");
     let notified = Notified::default();
     let mut deps = (*town(world).await).clone();

@@ -10,6 +10,7 @@
 )]
 
 mod adoption;
+mod alerts;
 mod asking;
 mod background;
 mod bad_files;

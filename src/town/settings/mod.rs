@@ -15,8 +15,8 @@ use self::{
     table::{Section, section, settings_table},
     values::{
         count, dialect, dialogs, factor, interval, level, listen, memory_max, naming, optional_amount,
-        optional_percent, optional_switch, optional_text, optional_url, pause, resume, roles, socket_name, socket_path,
-        switch, text, usage_limits, webhook_shape, whole,
+        optional_percent, optional_switch, optional_text, optional_url, pause, resume, roles, socket_name,
+        socket_path, switch, text, usage_limits, webhook_shape, whole,
     },
 };
 use crate::town::{

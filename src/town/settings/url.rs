@@ -62,7 +62,9 @@ impl WebhookShape {
     pub fn of(url: &SecretUrl) -> Self {
         match url.host() {
             "hooks.slack.com" | "hooks.slack-gov.com" => WebhookShape::Slack,
-            "discord.com" | "discordapp.com" | "ptb.discord.com" | "canary.discord.com" => WebhookShape::Discord,
+            "discord.com" | "discordapp.com" | "ptb.discord.com" | "canary.discord.com" => {
+                WebhookShape::Discord
+            }
             _ => WebhookShape::Json,
         }
     }
@@ -75,11 +77,23 @@ mod tests {
     #[test]
     fn what_is_shown_and_what_is_refused() {
         for (text, shown, shape) in [
-            ("https://hooks.slack.com/services/T0/B0/geheim", Ok("https://hooks.slack.com"), WebhookShape::Slack),
+            (
+                "https://hooks.slack.com/services/T0/B0/geheim",
+                Ok("https://hooks.slack.com"),
+                WebhookShape::Slack,
+            ),
             ("https://discord.com/api/webhooks/1/geheim", Ok("https://discord.com"), WebhookShape::Discord),
             ("http://127.0.0.1:8080/geheim?x=geheim", Ok("http://127.0.0.1"), WebhookShape::Json),
-            ("https://hooks.slack.com.evil.example/geheim", Ok("https://hooks.slack.com.evil.example"), WebhookShape::Json),
-            ("https://geheim:geheim@ntfy.sh/x", Err("it must hold no user name: that would not be sent"), WebhookShape::Json),
+            (
+                "https://hooks.slack.com.evil.example/geheim",
+                Ok("https://hooks.slack.com.evil.example"),
+                WebhookShape::Json,
+            ),
+            (
+                "https://geheim:geheim@ntfy.sh/x",
+                Err("it must hold no user name: that would not be sent"),
+                WebhookShape::Json,
+            ),
             ("ftp://ntfy.sh/geheim", Err("it must begin with https:// or http://"), WebhookShape::Json),
             ("/geheim", Err("it must begin with https:// or http://"), WebhookShape::Json),
             ("geheim", Err("it must begin with https:// or http://"), WebhookShape::Json),
@@ -87,7 +101,11 @@ mod tests {
             ("https://a b/geheim", Err("it is no valid URL"), WebhookShape::Json),
         ] {
             let url = SecretUrl::parse(text);
-            assert_eq!(url.as_ref().map(ToString::to_string).map_err(|it| *it), shown.map(str::to_owned), "{text}");
+            assert_eq!(
+                url.as_ref().map(ToString::to_string).map_err(|it| *it),
+                shown.map(str::to_owned),
+                "{text}"
+            );
             if let Ok(url) = url {
                 assert_eq!(WebhookShape::of(&url), shape, "{text}");
                 assert!(!format!("{url:?} {url}").contains("geheim"), "{text}");

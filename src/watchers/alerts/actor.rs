@@ -335,8 +335,10 @@ async fn send(deps: &Deps, channel: Channel, alert: &Alert, ids: &[String]) {
         Err(Failure { text, refused }) => {
             let given_up = deps.alerts.failed(channel, ids, refused, now);
             let target = sending::target(&settings, channel);
-            deps.problems
-                .report(key, format!("alerts are not delivered by {channel} ({target}): {text}; tried again"));
+            deps.problems.report(
+                key,
+                format!("alerts are not delivered by {channel} ({target}): {text}; tried again"),
+            );
             if given_up > 0 {
                 tracing::error!("{given_up} alerts were never delivered by {channel} ({target}): {text}");
             }

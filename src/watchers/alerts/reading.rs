@@ -38,12 +38,16 @@ pub fn levels(deps: &Deps, problems: &OpenProblems) -> Vec<Level> {
             levels.push(Level {
                 key: format!("crash_loop/{identity}"),
                 kind: Kind::CrashLoop,
-                summary: format!("{identity} was restarted too often and is held; it is tried again every {again}"),
+                summary: format!(
+                    "{identity} was restarted too often and is held; it is tried again every {again}"
+                ),
                 agents: agents.clone(),
             });
         }
         // Its key has the work: other work that stalls is another alert.
-        if let Some(mailed) = deps.records.incident(&identity, |open| open.as_ref().and_then(|it| it.mailed())) {
+        if let Some(mailed) =
+            deps.records.incident(&identity, |open| open.as_ref().and_then(|it| it.mailed()))
+        {
             levels.push(Level {
                 key: format!("stalled/{identity}/{}", mailed.hook),
                 kind: Kind::StalledWork,

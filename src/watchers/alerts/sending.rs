@@ -47,7 +47,8 @@ pub async fn deliver(outside: Outside<'_>, channel: Channel, alert: &Alert) -> R
             Some(url) => {
                 let shape = notify.webhook_shape.unwrap_or(WebhookShape::of(url));
                 let message = shapes::webhook(alert, shape);
-                post(outside, url, message, |status, body| shapes::webhook_answered(shape, status, body)).await
+                post(outside, url, message, |status, body| shapes::webhook_answered(shape, status, body))
+                    .await
             }
             None => Err(unset()),
         },
