@@ -17,7 +17,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Alert, Channel, Kind, VERSION, pace};
-use crate::ports::{Ports, persisted::Persisted};
+use crate::{
+    ports::{Ports, persisted::Persisted},
+    town::reading::FileProblem,
+};
 
 /// The name of the actor that delivers alerts.
 pub const ACTOR: &str = "alerts";
@@ -60,6 +63,8 @@ struct Queue {
     waiting: VecDeque<Alert>,
     /// Failures in a row.
     failures: u32,
+    /// Refusals in a row of what is in a message.
+    refusals: u32,
     not_before: Option<Timestamp>,
     /// The times of the last messages.
     sent: Vec<Timestamp>,
@@ -100,6 +105,11 @@ impl Alerts {
     /// Loads what the last supervisor left; before any actor runs.
     pub async fn load(&self, ports: &Ports) {
         self.kept.load(ports).await;
+    }
+
+    /// As [`Persisted::peek`].
+    pub async fn peek(&self, ports: &Ports) -> (bool, Option<FileProblem>) {
+        self.kept.peek(ports).await
     }
 
     /// Writes it. A failure is a problem and is retried.
@@ -213,7 +223,7 @@ impl Alerts {
         let mut kept = self.kept.value();
         let Some(queue) = kept.queues.get_mut(&channel) else { return };
         queue.waiting.retain(|alert| !ids.contains(&alert.id));
-        (queue.failures, queue.not_before) = (0, None);
+        (queue.failures, queue.refusals, queue.not_before) = (0, 0, None);
         queue.sent.retain(|at| pace::is_recent(*at, now));
         queue.sent.push(now);
     }
@@ -223,13 +233,15 @@ impl Alerts {
         let mut kept = self.kept.value();
         let Some(queue) = kept.queues.get_mut(&channel) else { return 0 };
         queue.failures = queue.failures.saturating_add(1);
-        let (before, failures) = (queue.waiting.len(), queue.failures);
-        queue
-            .waiting
-            .retain(|alert| !pace::is_given_up(alert.at, now, failures, refused && ids.contains(&alert.id)));
+        queue.refusals = if refused { queue.refusals.saturating_add(1) } else { 0 };
+        let (before, refusals) = (queue.waiting.len(), queue.refusals);
+        queue.waiting.retain(|alert| {
+            !pace::is_given_up(alert.at, now, if ids.contains(&alert.id) { refusals } else { 0 })
+        });
         let given_up = before - queue.waiting.len();
-        if refused && given_up > 0 {
-            queue.failures = 0;
+        if given_up > 0 && (refused || queue.waiting.is_empty()) {
+            // The next is another matter.
+            (queue.failures, queue.refusals) = (0, 0);
         }
         let pause = SignedDuration::try_from(pace::retry_after(queue.failures)).unwrap_or_default();
         queue.not_before = Some(now + pause);

@@ -111,6 +111,11 @@ impl OpenProblems {
         }
         shown
     }
+
+    /// What `select` makes of the key and text of each open problem, however many there are.
+    pub fn select<T>(&self, mut select: impl FnMut(&str, &str) -> Option<T>) -> Vec<T> {
+        self.0.lock().iter().filter_map(|(key, text)| select(key, text)).collect()
+    }
 }
 
 fn bounded(mut text: String) -> String {

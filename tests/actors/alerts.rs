@@ -41,13 +41,14 @@ async fn deps(world: &World, settings: &str) -> Arc<Deps> {
 async fn part(world: &World, settings: &str, pid: u32) -> Part {
     let deps = deps(world, settings).await;
     deps.alerts.load(&deps).await;
-    begin(deps, pid, world).await
+    begin(deps, pid).await
 }
 
-async fn begin(deps: Arc<Deps>, pid: u32, world: &World) -> Part {
+async fn begin(deps: Arc<Deps>, pid: u32) -> Part {
     let root = Arc::new(AtomicBool::new(true));
     let answers = root.clone();
-    let running = Running { pid, started_at: world.wall() };
+    let started_at = jiff::Timestamp::from_second(1_700_000_000 + i64::from(pid)).unwrap();
+    let running = Running { pid, started_at };
     let asked: gastown_supervisor::watchers::alerts::actor::RootAnswers = Arc::new(move |_| {
         let answers = answers.load(Ordering::Relaxed);
         async move { answers }.boxed()
@@ -224,7 +225,7 @@ fn each_once_across_supervisors_and_crashes_of_the_actor() {
         // The actor alone crashes.
         second.actor.kill();
         world.pass(secs(1)).await;
-        let third = begin(second.deps.clone(), 2, &world).await;
+        let third = begin(second.deps.clone(), 2).await;
         world.pass(mins(5)).await;
         assert_eq!(got(&world).len(), 3, "{:?}", kinds(&world));
         // An orderly stop: the next says nothing, and an end that it finds is reported.

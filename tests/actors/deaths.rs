@@ -163,6 +163,33 @@ fn one_alert_and_one_follow_up_reported_everywhere_once() {
 }
 
 #[test]
+fn the_first_alert_waits_for_those_who_die_together() {
+    simulate(168, |world| async move {
+        let (_, notified) = notifying(&world).await;
+        world.write("settings/supervisor.json", r#"{"notify": {"command": "ring the bell"}}"#);
+        let mut deps = (*town(&world).await).clone();
+        deps.ledger.ports.commands = Arc::new(notified.clone());
+        let deps = Arc::new(deps);
+        let actor = spawn(&deps).await;
+        all_die(&deps, &["a", "b", "c"]);
+        world.pass(millis(1500)).await;
+        all_die(&deps, &["d", "e"]);
+        assert_eq!(told(&world), [""; 0]);
+        assert!(probe(&actor).await.paced, "restarts are paced meanwhile");
+        // Another incarnation continues.
+        actor.kill();
+        world.pass(millis(100)).await;
+        let _actor = spawn(&deps).await;
+        world.pass(millis(300)).await;
+        assert_eq!(told(&world), [""; 0]);
+        world.pass(millis(200)).await;
+        assert_eq!(told(&world), ["a b c d e"]);
+        world.pass(mins(2)).await;
+        assert_eq!(notified.sessions(), ["a b c d e"]);
+    });
+}
+
+#[test]
 fn the_follow_up_comes_in_time_and_only_if_somebody_died() {
     simulate(161, |world| async move {
         let (deps, _) = notifying(&world).await;
@@ -328,6 +355,8 @@ fn the_root_has_one_and_shows_it() {
         world.pass(mins(1)).await;
         all_die(&supervisor.deps, &["a", "b", "c"]);
         world.pass(secs(1)).await;
+        assert!(supervisor.snapshot().await.deaths["last"].is_null(), "it settles");
+        world.pass(secs(2)).await;
         let town = supervisor.snapshot().await;
         assert_eq!(town.deaths["last"]["sessions"], serde_json::json!(["a", "b", "c"]));
         assert!(town.actors.iter().any(|actor| actor.name == "deaths" && actor.running));

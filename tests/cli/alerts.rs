@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     among_others,
     support::{
-        background::Answer,
+        background::{Answer, answer},
         http::{HttpServer, Serves},
         recording::kill_agent,
         town::Town,
@@ -70,7 +70,8 @@ fn kinds(server: &HttpServer) -> Vec<String> {
 /// Waits until nothing waits any more, on disk.
 fn all_delivered(town: &Town) {
     town.wait("that all is delivered", || {
-        let file: Value = serde_json::from_str(&town.text("daemon/supervisor/alerts.json")).unwrap_or_default();
+        let file: Value =
+            serde_json::from_str(&town.text("daemon/supervisor/alerts.json")).unwrap_or_default();
         let queue = &file["queues"]["webhook"];
         queue["sent"].as_array().is_some_and(|sent| !sent.is_empty())
             && queue["waiting"].as_array().is_some_and(Vec::is_empty)
@@ -111,14 +112,35 @@ fn a_test_alert_says_what_each_channel_answered() {
         let notify = json!({"webhook": hook(&server), "webhook_shape": shape, "timeout": "500ms"});
         let answer = test(&town, notify);
         assert_eq!(answer.code, Some(code), "{name}: {answer:?}");
-        assert!(answer.stdout.starts_with(&format!("notify.webhook (http://127.0.0.1): {said}")), "{name}: {answer:?}");
+        assert!(
+            answer.stdout.starts_with(&format!("notify.webhook (http://127.0.0.1): {said}")),
+            "{name}: {answer:?}"
+        );
         assert_eq!(server.got().len(), 1, "{name}: one request");
         assert_eq!(server.got()[0].1, format!("/services/{SECRET}"));
     }
     assert_eq!(other.got().len(), 0, "no redirect is followed");
     // Nobody listens there.
     let answer = test(&town, json!({"webhook": format!("http://127.0.0.1:1/{SECRET}"), "timeout": "2s"}));
-    assert_eq!((answer.code, answer.stdout.contains("failed: connection refused")), (Some(1), true), "{answer:?}");
+    assert_eq!(
+        (answer.code, answer.stdout.contains("failed: connection refused")),
+        (Some(1), true),
+        "{answer:?}"
+    );
+    // A proxy of the environment is asked instead.
+    server.serve(Serves::Answer("502 Bad Gateway", ""));
+    server.forget();
+    town.settings(
+        json!({"notify": {"webhook": format!("http://nowhere.invalid/{SECRET}"), "timeout": "2s"}}),
+    );
+    for (no_proxy, requests) in [("", 1), ("nowhere.invalid", 1)] {
+        let mut command = town.command_of(&["notify", "--test"]);
+        command.env("HTTP_PROXY", server.url("")).env("NO_PROXY", no_proxy);
+        let answer = answer(command);
+        assert_eq!((answer.code, answer.stdout.contains(SECRET)), (Some(1), false), "{answer:?}");
+        assert_eq!(server.got().len(), requests, "NO_PROXY={no_proxy}: {answer:?}");
+    }
+    assert!(server.got()[0].1.contains("nowhere.invalid"), "{:?}", server.got());
     // All channels; one that fails is enough.
     server.serve(Serves::Answer("200 OK", id));
     server.forget();
@@ -151,7 +173,11 @@ fn a_test_alert_says_what_each_channel_answered() {
     assert_eq!(answer.stdout.matches("accepted").count(), 3, "the others get it: {answer:?}");
     // None, and settings that are wrong.
     let answer = test(&town, json!({}));
-    assert_eq!((answer.code, answer.stdout.contains("no channel is configured")), (Some(1), true), "{answer:?}");
+    assert_eq!(
+        (answer.code, answer.stdout.contains("no channel is configured")),
+        (Some(1), true),
+        "{answer:?}"
+    );
     let answer = test(&town, json!({"webhook": format!("htps://{SECRET}")}));
     assert_eq!(answer.code, Some(1));
     assert!(answer.stderr.contains("notify.webhook: expected a URL"), "{answer:?}");
@@ -204,7 +230,9 @@ fn a_mass_death_is_one_alert_with_all_who_died_together() {
     let server = HttpServer::new(FINE);
     let town = Town::new(&["alpha", "beta"]);
     town.patrols(&["witness", "refinery"]);
-    town.settings(json!({"notify": {"webhook": hook(&server), "timeout": "2s"}, "deaths": {"window": "10s"}}));
+    town.settings(
+        json!({"notify": {"webhook": hook(&server), "timeout": "2s"}, "deaths": {"window": "10s"}}),
+    );
     let mut supervisor = town.start();
     let agents = ["alpha/refinery", "alpha/witness", "beta/refinery", "beta/witness"];
     town.wait_started(&agents);

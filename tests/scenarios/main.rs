@@ -11,6 +11,7 @@ mod world;
 mod accounts;
 mod activity;
 mod actors;
+mod alerts;
 mod audit;
 mod beads_v1;
 mod by_gt;

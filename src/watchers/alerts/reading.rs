@@ -16,8 +16,7 @@ use crate::{
 
 /// All conditions that are there now. Reads only what is in memory.
 pub fn levels(deps: &Deps, problems: &OpenProblems) -> Vec<Level> {
-    let mut levels: Vec<Level> =
-        problems.list().iter().filter_map(|(key, text)| of_problem(key, text)).collect();
+    let mut levels: Vec<Level> = problems.select(of_problem);
     let (now, zone) = (deps.now(), deps.clock.zone());
     let holds = deps.accounts.view(now).0;
     levels.extend(holds.iter().filter(|hold| hold.lasts()).map(|hold| Level {
