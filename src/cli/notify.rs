@@ -22,7 +22,7 @@ use crate::{
     watchers::alerts::sending::{self, Outside},
 };
 
-/// Tries out whether alerts arrive: sends a test alert to each channel that settings/supervisor.json names.
+/// Sends a test alert to each configured channel.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Works without a running supervisor. notify.heartbeat_url is not requested: that would say that a supervisor lives.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     among_others,
     support::{
-        background::{Answer, answer},
+        background::{self, Answer},
         http::{HttpServer, Serves},
         recording::kill_agent,
         town::Town,
@@ -136,7 +136,7 @@ fn a_test_alert_says_what_each_channel_answered() {
     for (no_proxy, requests) in [("", 1), ("nowhere.invalid", 1)] {
         let mut command = town.command_of(&["notify", "--test"]);
         command.env("HTTP_PROXY", server.url("")).env("NO_PROXY", no_proxy);
-        let answer = answer(command);
+        let answer = background::answer(command);
         assert_eq!((answer.code, answer.stdout.contains(SECRET)), (Some(1), false), "{answer:?}");
         assert_eq!(server.got().len(), requests, "NO_PROXY={no_proxy}: {answer:?}");
     }

@@ -241,7 +241,7 @@ impl AlertsState {
         }
     }
 
-    /// Saves first: what is sent is on disk.
+    /// Saves what begins, ends or runs, also where no message is due.
     fn save(&mut self) {
         let deps = self.deps.clone();
         let task = async move {
@@ -321,6 +321,8 @@ async fn all_answer(deps: &Deps, root: &RootAnswers) -> bool {
 
 /// Makes one delivery and notes on disk what came of it.
 async fn send(deps: &Deps, channel: Channel, alert: &Alert, ids: &[String]) {
+    // What is sent is on disk, whoever raised it.
+    deps.alerts.save(deps).await;
     let settings = deps.settings();
     let sent = sending::deliver(outside(deps, &settings), channel, alert).await;
     let (now, key) = (deps.now().wall, format!("notify/{channel}"));
