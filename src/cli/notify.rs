@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use jiff::Timestamp;
 use serde_json::json;
 
 use super::{
@@ -13,6 +12,7 @@ use super::{
 };
 use crate::{
     alerts::{Alert, Channel, Kind, VERSION, pace},
+    clock::{Clock, SystemClock},
     commands::Command,
     network::https::Https,
     ports::Jitter,
@@ -96,7 +96,7 @@ async fn try_all(outside: Outside<'_>) -> (Vec<String>, bool) {
 }
 
 fn alert(outside: Outside<'_>) -> Alert {
-    let at = Timestamp::now();
+    let at = SystemClock::new().now().wall;
     Alert {
         version: VERSION,
         id: Jitter::fresh().uuid(),
