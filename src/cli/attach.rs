@@ -6,8 +6,10 @@ use anyhow::{Context, bail};
 use clap::Args;
 use clap_complete::ArgValueCompleter;
 
-use super::completing;
-use super::town::{TownArgument, asked};
+use super::{
+    completing,
+    town::{TownArgument, asked},
+};
 use crate::{control::screens::SessionReport, sessions::tmux::attaching};
 
 /// Attaches this terminal to an agent's tmux session, on the server of its town.

@@ -28,6 +28,7 @@ mod explain;
 mod logs;
 mod man;
 mod named;
+mod notify;
 mod observed;
 mod poke;
 mod reload;
@@ -82,6 +83,7 @@ enum Command {
     Unit(unit::UnitArguments),
     Completions(completions::CompletionsArguments),
     Man(man::ManArguments),
+    Notify(notify::NotifyArguments),
 }
 
 /// Parses the arguments, runs the subcommand, and turns the outcome into an exit code.
@@ -107,6 +109,7 @@ pub fn main() -> ExitCode {
         Command::Unit(arguments) => unit::unit(&arguments).map(fine),
         Command::Completions(arguments) => completions::completions(&arguments).map(fine),
         Command::Man(arguments) => man::man(&arguments).map(fine),
+        Command::Notify(arguments) => notify::notify(&arguments),
     };
     outcome.unwrap_or_else(|error| {
         if is_not_running(&error) {

@@ -121,6 +121,11 @@ impl OpenProblems {
         shown
     }
 
+    /// What `select` makes of the key and text of each open problem, however many there are.
+    pub fn select<T>(&self, mut select: impl FnMut(&str, &str) -> Option<T>) -> Vec<T> {
+        self.0.lock().iter().filter_map(|(key, problem)| select(key, &problem.text)).collect()
+    }
+
     /// For how long each of them has been open.
     pub fn ages(&self) -> BTreeMap<String, Duration> {
         self.0.lock().iter().take(MOST).map(|(key, problem)| (key.clone(), problem.since.elapsed())).collect()

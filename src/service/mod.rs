@@ -13,13 +13,16 @@ use tokio::sync::watch;
 
 use self::{last_resort::LastResort, notify::ServiceManager};
 use crate::{
+    alerts::register::Running,
     control,
     deps::Deps,
     doctor::{self, Finding, Severity},
     panics,
     ports::problems::{OpenProblems, Problems},
     signals::{Signal, Signals},
-    stopping, terminal,
+    stopping,
+    supervision::child::ChildSpec,
+    terminal,
     town::{
         dialect::{Dialect, recognise::Recognised},
         disk_task,
@@ -42,6 +45,7 @@ use crate::{
         root::RootPlan,
         town_reading::{self, LastValid},
     },
+    watchers::{self, alerts::actor::RootAnswers},
 };
 
 pub(crate) mod adapters;
@@ -241,7 +245,8 @@ async fn supervise(
     housekeeping::keep_pid_file(&deps, process.pid).await;
     let plan = RootPlan {
         deps: deps.clone(),
-        control: control::actor::child(deps.clone(), problems, process),
+        control: control::actor::child(deps.clone(), problems.clone(), process),
+        alerts: alerts(&deps, problems, process),
         settings: Arc::new(settings_in_force),
         fs_watcher: Arc::new(SystemFsWatcher::new(paths.root())),
         process,
@@ -275,6 +280,16 @@ async fn supervise(
     tracing::info!("Daemon stopped");
     log.flush(stopping::FLUSH);
     Ok(outcome?)
+}
+
+/// Creates the actor that delivers alerts.
+fn alerts(
+    deps: &Arc<Deps>,
+    problems: OpenProblems,
+    process: Process,
+) -> Arc<dyn Fn(RootAnswers) -> ChildSpec + Send + Sync> {
+    let (deps, process) = (deps.clone(), Running { pid: process.pid, started_at: process.started_at });
+    Arc::new(move |root| watchers::alerts::actor::child(deps.clone(), problems.clone(), process, root))
 }
 
 /// The dialect of this town, and the settings in force in it; or why it cannot be supervised with them. `resolve` gives the

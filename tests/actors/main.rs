@@ -7,6 +7,7 @@ mod world;
 
 mod accounts;
 mod ahead;
+mod alerts;
 mod audit;
 mod boot;
 mod children;

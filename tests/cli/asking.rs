@@ -75,6 +75,7 @@ fn status_of_a_town_that_is_well() {
             "convoy",
             "activity",
             "control",
+            "alerts",
             "rig alpha",
             "alpha/census",
             "alpha/polecats",

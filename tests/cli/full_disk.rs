@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::{
     among_others,
     support::{
+        http::{HttpServer, Serves},
         limits::end_of,
         supervisor::{Supervisor, as_asked},
         town::Town,
@@ -68,6 +69,23 @@ fn it_starts_without_any_and_says_so() {
     town.wait("no problem", || town.ask(&["status", "--json"]).json()["problems"] == json!({}));
     assert!(town.log().contains("log lines lost before this one"), "{}", town.log());
     assert!(as_asked(supervisor.stop(Signal::TERM).0));
+}
+
+#[test]
+fn it_is_alerted_once_from_memory() {
+    let _among = among_others();
+    let server = HttpServer::new(Serves::Answer("200 OK", "ok"));
+    let town = town();
+    let notify = json!({"webhook": server.url("/hook"), "timeout": "2s"});
+    town.settings(json!({"heartbeat": {"interval": "500ms"}, "notify": notify}));
+    let mut supervisor = start_without_room(&town, 0);
+    let alert = town.wait_some("the alert", || server.posted().into_iter().next());
+    assert_eq!((&alert["kind"], &alert["severity"]), (&json!("cannot_write"), &json!("critical")), "{alert}");
+    assert_eq!(town.text("daemon/supervisor/alerts.json"), "");
+    make_room(&supervisor);
+    town.wait("the file", || town.text("daemon/supervisor/alerts.json").contains("\"open\""));
+    assert_eq!(supervisor.stop(Signal::TERM).0.code(), Some(0));
+    assert_eq!(server.posted().len(), 1, "one for all files: {:?}", server.posted());
 }
 
 #[test]

@@ -88,6 +88,8 @@ fn read_by(reader: &str) -> Map<String, Value> {
         }
         "text" => string(),
         "optional_text" => or_null(string()),
+        "optional_url" => or_null(json!({"type": "string", "pattern": "^https?://"})),
+        "webhook_shape" => json!({"enum": ["json", "slack", "discord", null]}),
         "socket_name" => or_null(json!({"type": "string", "pattern": "^[^/]+$"})),
         "socket_path" => or_null(json!({"type": "string", "pattern": "^/"})),
         "usage_limits" => or_null(json!({"type": "array", "items": {"type": "string", "format": "regex"}})),

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{
     LogLevel, Naming, Resume, Settings,
     amount::{Amount, MemoryMax},
+    url::{SecretUrl, WebhookShape},
     values::Quiet,
 };
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
 
 /// A value that can be written in the file.
 pub trait Shown {
-    /// The value as it is written; reading it gives the same again.
+    /// The value as it is written; reading it gives the same again, but for a URL, of which only scheme and host are shown.
     fn shown(&self) -> Value;
 }
 
@@ -50,6 +51,12 @@ as_text! {
     Quiet: Quiet::to_string,
     Dialect: |it| it.facts().name.to_owned(),
     Dialog: |it| it.name().to_owned(),
+    SecretUrl: SecretUrl::to_string,
+    WebhookShape: |it| match it {
+        WebhookShape::Json => "json".to_owned(),
+        WebhookShape::Slack => "slack".to_owned(),
+        WebhookShape::Discord => "discord".to_owned(),
+    },
     Role: |it| it.as_str().to_owned(),
     Naming: |it| match it {
         Naming::Rig => "rig".to_owned(),
