@@ -66,11 +66,10 @@ pub fn shown(screen: &[String]) -> Option<Question> {
     Some(Question { title: title.unwrap_or_default().chars().take(TITLE).collect(), known, menu })
 }
 
-/// The text above the options, but for what belongs to an earlier question: a program clears its screen before it asks the next
-/// one, and what was there may be right above.
+/// The text above the options, but for what belongs to an earlier question or message: a program clears its screen before it asks
+/// the next one, and what was there may be right above.
 fn above(lines: &[Line]) -> Vec<&str> {
-    let is_earlier =
-        |line: &Line| line.pointer.is_some() && line.option.is_some() || KEYS.is_match(&line.text);
+    let is_earlier = |line: &Line| line.pointer.is_some() || KEYS.is_match(&line.text);
     let begin = lines.iter().rposition(is_earlier).map_or(0, |at| at + 1);
     // A key may be named above the options, too.
     let rest = Some(&lines[begin..]).filter(|rest| rest.iter().any(|line| !line.text.is_empty()));

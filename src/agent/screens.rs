@@ -44,7 +44,7 @@ fn saw(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget, lines: Vec<String>, ac
 }
 
 const NOTHING_IS_TYPED: &str = "nothing is typed to it";
-const MAY_BE_ANSWERED: &str = "which the settings may have answered (dialogs.answer)";
+const MAY_BE_ANSWERED: &str = "an answer may be typed (dialogs.answer)";
 
 /// Whether the settings may have the question on this screen answered: at a start, or where the agent is woken at a limit.
 fn may_be_answered(deps: &Deps, agent: &AgentSpec, lines: &[String]) -> bool {
