@@ -50,11 +50,10 @@ pub fn of(screen: &[String]) -> Prompt {
         return Prompt::Empty;
     }
     let words: String = written.iter().map(|cell| cell.character).collect();
-    let begins = |known: &&str| words.starts_with(&known.replace(' ', ""));
+    let is_suggested = SUGGESTED.iter().any(|known| words.starts_with(&known.replace(' ', "")));
     let under_cursor = written.iter().take(1).filter(|first| first.style.reversed).count();
     let rest = &written[under_cursor..];
-    if SUGGESTED.iter().any(|known| begins(&known)) || !rest.is_empty() && rest.iter().all(|it| it.style.dim)
-    {
+    if is_suggested || !rest.is_empty() && rest.iter().all(|it| it.style.dim) {
         return Prompt::Empty;
     }
     // Gemini draws what it suggests in a colour, and so may others.

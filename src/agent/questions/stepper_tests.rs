@@ -203,7 +203,7 @@ impl Program {
             }
             let end = begin + noise() % 2000;
             self.draws.push_back((end, self.draw()));
-            if noise() % 4 == 0 {
+            if noise().is_multiple_of(4) {
                 self.draws.push_back((end + noise() % 500, Vec::new()));
                 self.draws.push_back((end + 500 + noise() % 500, self.draw()));
             }
