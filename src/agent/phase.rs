@@ -74,6 +74,7 @@ impl Phase {
             State::Unseen | State::Absent { .. } if lifecycle.waits_for_permission() => Phase::Paused,
             State::Unseen => Phase::Unknown,
             State::Alive { .. } | State::Absent { .. } if lifecycle.is_out_of_sight() => Phase::Unknown,
+            State::Alive { .. } if lifecycle.has_just_ended() => Phase::Confirming,
             State::Alive { .. } => Phase::Alive,
             State::Absent { why: NotStarted::Denied(_) } => Phase::Paused,
             State::Absent { .. } => Phase::Absent,

@@ -274,3 +274,48 @@ fn an_old_sentence_on_a_screen_holds_no_start_of_its_account() {
         });
     }
 }
+
+#[test]
+fn at_the_menu_of_a_limit_only_stop_and_wait_is_chosen_however_late_keys_show() {
+    for lag in [0, 1_500, 4_000] {
+        simulate(480, |world| async move {
+            let (supervisor, _) = working(&world, 0).await;
+            let name = witness("r");
+            world.ask_in(&name, Asks { lag, ..Asks::limit() });
+            supervisor.until_agent("r/witness", "limited", mins(11)).await;
+            until_wall(&world, TEN).await;
+            world.pass(mins(3)).await;
+            let state = world.state();
+            let typed: Vec<_> =
+                state.session(&name).typed.iter().filter(|(_, it)| it == "continue").collect();
+            assert_eq!((typed.len(), state.session(&name).asks.is_none()), (1, true), "{lag} ms");
+            drop(state);
+            let told = r#"answered "What do you want to do?" with "Stop and wait for limit to reset""#;
+            assert_eq!(world.logged(told).len(), 1, "{lag} ms");
+        });
+    }
+}
+
+#[test]
+fn a_text_that_a_person_has_not_sent_is_left_alone() {
+    simulate(481, |world| async move {
+        let (supervisor, _) = working(&world, 0).await;
+        let name = witness("r");
+        world.show(&name, &["❯ go on", &format!("  ⎿  {AT_TEN}"), ""]);
+        supervisor.until_agent("r/witness", "limited", mins(11)).await;
+        world.draft(&name, "half a draft by a person");
+        until_wall(&world, TEN).await;
+        world.pass(mins(10)).await;
+        let continued = |world: &World| {
+            let state = world.state();
+            state.session(&name).typed.iter().filter(|(_, it)| it == "continue").count()
+        };
+        assert_eq!(continued(&world), 0);
+        let problems = supervisor.snapshot().await.problems;
+        assert!(problems.values().any(|it| it.contains("its prompt holds a text")), "{problems:?}");
+        world.draft(&name, "");
+        world.pass(mins(2)).await;
+        assert_eq!(continued(&world), 1);
+        assert_eq!(supervisor.snapshot().await.problems, Default::default());
+    });
+}

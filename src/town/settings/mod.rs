@@ -118,7 +118,7 @@ settings_table! {
         /// How long an agent must have been ready, without asking anything, before it gets its first instruction.
         settle: Duration = 2 * SECOND, pause;
         /// How long to wait until a key pressed at a question shows.
-        dialog_wait: Duration = 1 * SECOND, pause;
+        dialog_wait: Duration = 5 * SECOND, pause;
         /// Whether `gt` starts the agents, in a town of Gas Town 1.x.
         by_gt: bool = true, switch;
     }
