@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::say;
 use crate::{
@@ -22,10 +22,11 @@ const NOT_OBSERVED: &str = "not_observed";
 
 /// Prints how the agents are when each was observed once, or that some were not within this time.
 pub async fn say_what_is_found(client: &Client, within: Duration) -> anyhow::Result<()> {
-    let until = Instant::now() + within;
+    let clock = SystemClock::new();
+    let until = clock.now().mono + within;
     loop {
         let answer = client.status().await;
-        let last = Instant::now() >= until;
+        let last = clock.now().mono >= until;
         match answer {
             Answer::Live(report) if is_observed(&report) => return found(&report, ""),
             Answer::Live(report) if last => {

@@ -4,7 +4,6 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::Args;
 use clap_complete::ArgValueCompleter;
-use tokio::time::Instant;
 
 use super::{
     acting, complain, completing, duration, observed, say,
@@ -13,6 +12,7 @@ use super::{
 use crate::{
     Client,
     agent::requests::Action,
+    clock::{Clock, SystemClock},
     control::acting::Order,
     service::detach::{self, Started},
     town::paths::TownPaths,
@@ -58,12 +58,13 @@ pub fn start(arguments: &StartArguments) -> anyhow::Result<ExitCode> {
 
 /// Starts a supervisor in this town, and prints that.
 pub async fn start_in(paths: &TownPaths, timeout: Duration) -> anyhow::Result<()> {
-    let begun = Instant::now();
+    let clock = SystemClock::new();
+    let begun = clock.now();
     let Started { pid, complaints } = detach::start(paths, timeout).await?;
     if !complaints.is_empty() {
         complain(&complaints);
     }
     say(&format!("started (PID {pid})"))?;
     let client = Client::new(Some(paths.root()))?;
-    observed::say_what_is_found(&client, timeout.saturating_sub(begun.elapsed())).await
+    observed::say_what_is_found(&client, timeout.saturating_sub(clock.now().since(begun))).await
 }

@@ -80,7 +80,10 @@ pub fn status(arguments: &StatusArguments) -> anyhow::Result<ExitCode> {
             print(&text)?;
             last = text;
         }
-        std::thread::sleep(WATCH_EVERY);
+        asked(async {
+            tokio::time::sleep(WATCH_EVERY).await;
+            Ok(())
+        })?;
     }
 }
 

@@ -133,6 +133,7 @@ impl OpenProblems {
 }
 
 /// Notes a problem; one that lasts keeps its beginning. Returns its text before.
+#[allow(clippy::disallowed_methods, reason = "who reports has no clock, and only reports read for how long")]
 fn insert(open: &mut BTreeMap<String, Problem>, key: &str, text: String) -> Option<String> {
     match open.get_mut(key) {
         Some(problem) => Some(std::mem::replace(&mut problem.text, text)),

@@ -162,12 +162,9 @@ impl Asks {
     /// What Claude asks at its usage limit, below what it says of it. The cursor is on another option than the one that waits.
     pub fn usage_limit() -> Self {
         Asks {
-            after: 0,
             lines: vec!["", " What do you want to do?", ""],
             options: vec!["Upgrade your plan", "Stop and wait for limit to reset"],
-            cursor: 0,
-            right: 1,
-            may_answer: true,
+            ..Asks::permissions(0)
         }
     }
 
