@@ -47,7 +47,7 @@ fn what_is_wrong_is_in_the_first_lines() {
 
     town.put(
         ".beads-wisp/config/alpha.json",
-        &json!({"rig": "alpha", "values": {"status": "parked"}}).to_string(),
+        json!({"rig": "alpha", "values": {"status": "parked"}}).to_string(),
     );
     town.wait("the parked rig", || first_lines(&town).contains("alpha is parked: no agent there is started"));
     assert_eq!(quiet(&town), Some(0), "on purpose");
