@@ -45,7 +45,7 @@ async fn show(client: &Client) -> ExitCode {
 }
 
 fn needs_somebody(agent: &AgentReport) -> bool {
-    matches!(agent.state.as_str(), "waiting_at_question" | "crash_loop" | "held" | "unknown")
+    matches!(agent.state.as_str(), "waiting_at_question" | "logged_out" | "crash_loop" | "held" | "unknown")
 }
 
 /// Prints the last observation and the answer to it.

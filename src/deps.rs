@@ -8,6 +8,7 @@ use std::ops::Deref;
 
 use crate::{
     agent::{accounts::register::Accounts, directory::Directory, record::Records, starts::Starts},
+    alerts::register::Alerts,
     deaths::register::DeathRegister,
     ledger::Ledger,
     operator::register::Operations,
@@ -29,6 +30,8 @@ pub struct Deps {
     pub operations: Operations,
     /// Which agent uses which account, and which accounts are held.
     pub accounts: Accounts,
+    /// What people are to be sent.
+    pub alerts: Alerts,
     /// Confirmed deaths, and the pace of restarts after many.
     pub deaths: DeathRegister,
 }
@@ -54,6 +57,7 @@ impl Deps {
         Deps {
             records: Records::new(directory.clone()),
             accounts: Accounts::new(&directory),
+            alerts: Alerts::new(&directory),
             directory: Directory::new(ports.problems.clone()),
             starts: Starts::new(directory, ports.problems.clone()),
             operations: Operations::default(),

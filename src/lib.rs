@@ -120,6 +120,7 @@ mod limits;
 #[path = ""]
 mod internals {
     pub mod agent;
+    pub mod alerts;
     pub mod bytes;
     pub mod clock;
     pub mod commands;
@@ -129,6 +130,7 @@ mod internals {
     pub mod go_duration;
     pub mod ledger;
     pub mod local_time;
+    pub mod network;
     pub mod operator;
     pub mod panics;
     pub mod ports;

@@ -28,6 +28,11 @@ impl LocalTime {
         self.now.timestamp()
     }
 
+    /// The zone of the reader.
+    pub fn zone(&self) -> &TimeZone {
+        self.now.time_zone()
+    }
+
     /// A time, with its date where that is not today's.
     pub fn time(&self, at: Timestamp) -> String {
         let at = at.to_zoned(self.now.time_zone().clone());

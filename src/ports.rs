@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use crate::{
     clock::{Clock, Now},
     commands::Commands,
+    network::Network,
     ports::{
         bead_store::BeadStore, convoy_store::ConvoyStore, dolt::Dolt, problems::Problems, writes::Writes,
     },
@@ -46,6 +47,8 @@ pub struct Ports {
     pub processes: Arc<dyn Processes>,
     /// Runs other programs.
     pub commands: Arc<dyn Commands>,
+    /// Reaches other machines.
+    pub network: Arc<dyn Network>,
     /// Reads and writes files.
     pub files: Arc<dyn Files>,
     /// Files that grow, such as the event log.

@@ -19,11 +19,14 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("what a role adds to an agent", &["roles"]),
     ("one agent, whatever its role", &["agent", "deps"]),
     ("what actors are made of", &["supervision"]),
-    ("what is known of the ledger, of commands and of deaths", &["ledger", "operator", "deaths"]),
+    (
+        "what is known of the ledger, of commands, of deaths and of alerts",
+        &["ledger", "operator", "deaths", "alerts"],
+    ),
     ("ports, and what is behind them", &["ports"]),
     (
-        "sessions, processes, commands, databases, transcripts",
-        &["sessions", "processes", "commands", "sqlite", "transcripts"],
+        "sessions, processes, commands, databases, transcripts, the network",
+        &["sessions", "processes", "commands", "sqlite", "transcripts", "network"],
     ),
     ("a Gas Town on disk", &["town"]),
     (

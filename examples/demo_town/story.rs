@@ -9,12 +9,13 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
+use gastown_supervisor::{Answer, Client, report::AgentReport};
 use jiff::Timestamp;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::{
-    cast::{Cast, Polecat},
+    cast::Cast,
     supervisor::{Line, Supervisor, alive, last_words, signal, wait_gone},
     telling::{Telling, shown},
     town::{Generation, Town},
@@ -24,6 +25,12 @@ use crate::{
 mod asking;
 #[path = "convoy.rs"]
 mod convoy;
+#[path = "limit.rs"]
+mod limit;
+#[path = "polecats.rs"]
+mod polecats;
+#[path = "question.rs"]
+mod question;
 #[path = "reading.rs"]
 mod reading;
 
@@ -32,13 +39,19 @@ pub use convoy::beads;
 /// How long to wait for anything that should take a few seconds.
 const LIMIT: Duration = Duration::from_secs(40);
 
+/// The alerts, one a line, in the town.
+const ALERTS: &str = "demo/alerts.jsonl";
+
 /// The deacon's limits are shorter than usual (15 and 30 minutes, in 1.x 5 and 20), the pause in a fresh start is longer, and boot is
 /// off: an AI that checks the deacon has nothing to do here.
 ///
-/// Convoys of a 1.x town are fed more often than usual (30 seconds).
+/// After a usage limit agents are woken without a margin (10 seconds), and faster one after the other (2.1 seconds). Convoys of a
+/// 1.x town are fed more often than usual (30 seconds).
 pub fn settings(generation: Generation) -> Value {
     let mut settings = json!({
         "boot": {"enabled": false},
+        "usage_limit": {"margin": "0s", "wake_every": "1s"},
+        "notify": {"command": format!("cat >> {ALERTS}")},
         // So that there is time to kill the supervisor.
         "lifecycle": {"pause": "1s"},
         "deacon": {"stale_after": "4s", "stuck_after": "8s", "grace": "3s"},
@@ -70,11 +83,14 @@ impl Story {
         self.a_town_stands_up().await?;
         self.an_agent_is_killed().await?;
         self.the_deacon_dozes_off().await?;
-        self.a_rig_is_parked().await?;
+        let unparked = self.a_rig_is_parked().await?;
+        self.an_agent_asks_a_question(unparked).await?;
         self.polecats_come_and_go().await?;
         if self.town.generation() == Generation::V1 {
             self.a_convoy_goes_on().await?;
         }
+        self.a_plan_is_used_up().await?;
+        self.a_person_answers().await?;
         self.an_agent_asks_by_mail().await?;
         self.the_supervisor_comes_and_goes().await?;
         self.it_can_all_be_read().await
@@ -158,7 +174,8 @@ impl Story {
         Ok(())
     }
 
-    async fn a_rig_is_parked(&mut self) -> anyhow::Result<()> {
+    /// Returns how much was logged before it was unparked.
+    async fn a_rig_is_parked(&mut self) -> anyhow::Result<usize> {
         let (agent, session) = self.cast.agents[3];
         let (before, from) = (self.all_run()?, self.said()?);
         self.telling.scene("A rig is parked: agents that die there are not restarted.");
@@ -173,77 +190,16 @@ impl Story {
         ensure!(!now.contains_key(session), "{session} was started in a parked rig");
         self.others_untouched(session, &before, &now)?;
         self.telling.say(&told(&left));
+        self.will_ask(agent)?;
         let (unparked, from) = (Timestamp::now(), self.said()?);
         self.town.set_status("mill", None)?;
         self.telling.say("mill is unparked, as gt rig unpark does it");
         let created = self.until(from, agent, self.cast.starting).await?;
-        self.until(from, agent, ": started in").await?;
-        self.all_run()?;
         self.telling.say(&format!(
-            "{agent} runs again, in a new session {} later",
+            "{agent} is started again, in a new session {} later",
             shown(since(unparked, created.at))
         ));
-        Ok(())
-    }
-
-    async fn polecats_come_and_go(&mut self) -> anyhow::Result<()> {
-        let telling = self.telling;
-        telling.scene("Polecats get work. One of them dies; another is stopped by its operator, who leaves no note of it.");
-        let from = self.said()?;
-        let [toast, ember] = self.cast.polecats;
-        for Polecat { identity, rig, name, hook, start, .. } in [toast, ember] {
-            match self.town.generation() {
-                Generation::January => {
-                    self.town.employ(rig, name, hook)?;
-                    self.town.begin_polecat(rig, name)?;
-                }
-                Generation::V1 => self.town.gt(start).await?,
-            }
-            self.until(from, identity, ": ").await?;
-        }
-        let names = [toast, ember].map(|polecat| format!("{} on {}", polecat.identity, polecat.hook));
-        telling.say(&format!("running, started by gt sling: {}", names.join(", ")));
-        let (before, from) = (self.all_run()?, self.said()?);
-        let killed = Timestamp::now();
-        signal(*before.get(toast.session).context("the polecat does not run")?, Signal::KILL);
-        let noticed = self.until(from, toast.identity, ": session is gone (").await?;
-        telling.say(&format!(
-            "{} is killed; noticed after {}, confirmed 5 s later",
-            toast.identity,
-            shown(since(killed, noticed.at))
-        ));
-        telling.say(&format!("the operator stops the other one: {}", ember.stop));
-        self.town.gt(ember.stop).await?;
-        let created = self.until(from, toast.identity, self.cast.starting).await?;
-        telling.say(&format!(
-            "{} still has work, so it has a new session {} after its death",
-            toast.identity,
-            shown(since(killed, created.at))
-        ));
-        let left = self.until(from, ember.identity, "stopped by hand").await?;
-        telling.say(&told(&left));
-        self.until(from, toast.identity, ": started in").await?;
-        let now = self.all_run()?;
-        ensure!(now.contains_key(toast.session), "{} is not back", toast.identity);
-        ensure!(!now.contains_key(ember.session), "{} was started against its operator", ember.identity);
-        let crashes = self.town.root().join("demo/crashes.log");
-        let address = |polecat: Polecat| format!("{}/{}", polecat.rig, polecat.name);
-        ensure!(contains(&crashes, &address(toast)), "the death was not reported to gt log crash");
-        ensure!(!contains(&crashes, &address(ember)), "a stop was reported to gt log crash");
-        telling.say(&format!(
-            "{} runs again (PID {}), its death was reported to gt log crash; {} stays down",
-            toast.identity, now[toast.session], ember.identity
-        ));
-        let from = self.said()?;
-        match self.town.generation() {
-            Generation::January => self.town.begin_polecat(ember.rig, ember.name)?,
-            Generation::V1 => {
-                self.town.gt(&format!("gt session start {}", address(ember))).await?;
-            }
-        }
-        self.until(from, ember.identity, ": ").await?;
-        telling.say(&format!("the operator starts {} again", ember.identity));
-        Ok(())
+        Ok(from)
     }
 
     async fn the_supervisor_comes_and_goes(&mut self) -> anyhow::Result<()> {
@@ -300,7 +256,9 @@ impl Story {
 
     fn start_supervisor(&mut self) -> anyhow::Result<u32> {
         let program = self.town.bin().join("gastown-supervisor");
-        let supervisor = Supervisor::start(&program, &self.town, &[])?;
+        // Where agents keep their transcripts.
+        let claude = self.town.root().join("home/.claude").display().to_string();
+        let supervisor = Supervisor::start(&program, &self.town, &[("CLAUDE_CONFIG_DIR", &claude)])?;
         Ok(self.supervisor.insert(supervisor).pid())
     }
 
@@ -317,6 +275,41 @@ impl Story {
         let supervisor = self.supervisor.as_mut().context("no supervisor runs")?;
         let fits = |text: &str| text.starts_with(who) && text.contains(what);
         supervisor.until(from, &format!("the log says {who:?} … {what:?}"), LIMIT, fits).await
+    }
+
+    /// What the supervisor says of an agent.
+    async fn report(&self, agent: &str) -> anyhow::Result<AgentReport> {
+        let Answer::Live(status) = Client::new(Some(self.town.root()))?.status().await else {
+            bail!("the supervisor does not say how the town is");
+        };
+        let report = status.agents.into_iter().find(|report| report.identity == agent);
+        report.with_context(|| format!("{agent} is not in the status"))
+    }
+
+    /// Waits until an agent is in this state.
+    async fn until_it_is(&self, agent: &str, state: &str) -> anyhow::Result<AgentReport> {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let report = self.report(agent).await?;
+            if report.state == state {
+                return Ok(report);
+            }
+            ensure!(Instant::now() < deadline, "{agent} is {} and not {state}", report.state);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The alerts of this kind so far.
+    fn alerts(&self, kind: &str) -> Vec<Value> {
+        let text = fs::read_to_string(self.town.root().join(ALERTS)).unwrap_or_default();
+        let alerts = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        alerts.filter(|alert| alert["type"] == kind).collect()
+    }
+
+    /// What an agent received so far.
+    fn received(&self, agent: &str) -> String {
+        let name = format!("demo/received-{}.log", agent.replace('/', "-"));
+        fs::read_to_string(self.town.root().join(name)).unwrap_or_default()
     }
 
     /// Every agent's session, each with a running process; an error when one is missing.

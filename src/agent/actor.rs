@@ -194,6 +194,7 @@ impl AgentState {
             | Broadcast::DoltAnswers
             | Broadcast::DeathRecorded
             | Broadcast::AccountsChanged
+            | Broadcast::AlertRaised
             | Broadcast::Rigs(_) => {}
         }
     }

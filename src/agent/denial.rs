@@ -38,6 +38,8 @@ pub enum Denial {
     },
     /// The login of its account is lost; what to do.
     LoggedOut(String),
+    /// It is to be ended only while it is idle, and is not, or may not be: what it is doing.
+    Busy(String),
 }
 
 impl Denial {
@@ -47,7 +49,7 @@ impl Denial {
     }
 
     /// The code: `emergency_stop`, `rig_emergency_stop`, `town_shutdown`, `patrol_off`, `session_name_taken`, `deacon_paused`,
-    /// `usage_limit`, `logged_out`, or that of [`Closed`].
+    /// `usage_limit`, `logged_out`, `busy`, or that of [`Closed`].
     pub fn code(&self) -> &'static str {
         match self {
             Denial::EmergencyStop => "emergency_stop",
@@ -59,6 +61,7 @@ impl Denial {
             Denial::DeaconPaused(_) => "deacon_paused",
             Denial::UsageLimit { .. } => "usage_limit",
             Denial::LoggedOut(_) => "logged_out",
+            Denial::Busy(_) => "busy",
         }
     }
 }
@@ -79,7 +82,9 @@ impl fmt::Display for Denial {
             Denial::Rig(closed) => closed.fmt(f),
             Denial::DeaconPaused(None) => f.write_str("deacon is paused"),
             Denial::DeaconPaused(Some(why)) => write!(f, "deacon is paused: {why}"),
-            Denial::UsageLimit { text, .. } | Denial::LoggedOut(text) => f.write_str(text),
+            Denial::UsageLimit { text, .. } | Denial::LoggedOut(text) | Denial::Busy(text) => {
+                f.write_str(text)
+            }
         }
     }
 }
@@ -107,7 +112,7 @@ pub enum Unwanted {
     WorkNotIts(String),
     /// Mayor and crew are started only on request.
     NotRequested,
-    /// A request by mail has precedence over this start: what it asks for, and the id of its message.
+    /// A request has precedence over this start: what it asks for, and who asks (`mail hq-5w2`).
     Superseded(Action, String),
     /// Boot runs only when the deacon needs a check.
     OnDemand,
@@ -162,12 +167,13 @@ impl fmt::Display for Unwanted {
             }
             Unwanted::WorkNotIts(hook) => write!(f, "its hooked bead {hook} is not assigned to it"),
             Unwanted::NotRequested => f.write_str("it is started only on request"),
-            Unwanted::Superseded(action, mail) => {
+            Unwanted::Superseded(action, who) => {
                 let asked = match action {
                     Action::Restart => "for a fresh start",
                     Action::Stop => "to stop it",
+                    Action::Start => "to start it",
                 };
-                write!(f, "a request {asked} has precedence (mail {mail})")
+                write!(f, "a request {asked} has precedence ({who})")
             }
             Unwanted::OnDemand => f.write_str("it runs only to check the deacon"),
             Unwanted::Degraded => f.write_str("degraded: triage is done without an agent"),

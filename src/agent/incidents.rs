@@ -68,6 +68,15 @@ struct Told {
     mailed: bool,
 }
 
+/// A condition that was mailed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mailed {
+    /// The condition.
+    pub condition: Condition,
+    /// The work it is about.
+    pub hook: String,
+}
+
 /// Whether a mail is to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Begin {
@@ -123,6 +132,12 @@ impl Incident {
     /// Whether its crash was to be mailed and could not be.
     pub fn crash_is_unreported(&self) -> bool {
         self.conditions.get(&Condition::Crashed).is_some_and(|told| !told.mailed)
+    }
+
+    /// What was mailed of it, the most serious first.
+    pub fn mailed(&self) -> Option<Mailed> {
+        let mut mailed = self.conditions.iter().rev().filter(|(_, told)| told.mailed);
+        mailed.next().map(|(condition, _)| Mailed { condition: *condition, hook: self.hook.clone() })
     }
 
     /// When its first condition began.

@@ -245,6 +245,11 @@ impl Lifecycle {
         self.out_of_sight
     }
 
+    /// Whether its session ended during its last start, and it was not probed since.
+    pub fn has_just_ended(&self) -> bool {
+        self.gave_up && matches!(self.state, State::Alive { .. })
+    }
+
     /// Whether it was seen not to run, and is not started as nobody knows whether that is allowed.
     pub fn waits_for_permission(&self) -> bool {
         matches!(self.doubt, Some(Doubt::Permission(_)))
@@ -264,7 +269,7 @@ impl Lifecycle {
             Event::Remembered(history) => self.remembered(history, around),
             Event::Cleared => self.cleared(around),
             Event::Released => self.released(around),
-            Event::Asked(asked) => self.asked(asked, around),
+            Event::Asked(asked) => self.asked(*asked, around),
             Event::Idle { session, why } => self.idle_for_long(&session, why),
             Event::StopEnded(end) => self.stop_ended(end, around),
             Event::Hook(hook) => self.hook(hook),
@@ -395,6 +400,10 @@ impl Lifecycle {
                     return Decision::ProbeAgain(STATE_FILE_SETTLES);
                 }
                 *before = said_stopped;
+                // Its start saw it end, and it lives there all the same.
+                if std::mem::take(&mut self.gave_up) {
+                    self.reasons.push(Reason::BackByItself);
+                }
                 return Decision::Leave;
             }
             State::Alive { .. } => self.reasons.push(Reason::NewSession),

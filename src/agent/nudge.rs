@@ -2,29 +2,32 @@
 //!
 //! The text is pasted literally, and Enter follows after `nudge.paste_settle`. Escape is pressed before Enter only
 //! when the screen shows vim's insert mode, and never while work is in progress. The agent's pane and screen are read
-//! right before each key. Nothing is typed when no agent is found, as the pane may be a person's shell, or when a
-//! question shows, as the keys would answer it. Nudges to one session take turns, so they never interleave; where other
+//! right before each key. Nothing is typed when no agent is found, as the pane may be a person's shell, when a
+//! question shows, as the keys would answer it, or when the prompt holds a text, as Enter would send it. Nudges to one session take turns, so they never interleave; where other
 //! programs type too (Gas Town 1.x), with theirs. It must not decide whether to nudge.
 
 use std::time::Duration;
 
 use super::{
+    answering::{self, Progress},
     confirmation::{Presence, SessionKey},
-    observe, questions, readiness, screens,
+    observe,
+    prompt::{self, Prompt},
+    questions, readiness, screens,
     spec::AgentSpec,
 };
 use crate::{
     deps::Deps,
     sessions::{Key, PaneTarget, SessionsError},
-    town::files::HeldLock,
+    town::{files::HeldLock, usage_limit::SCREEN_LINES},
 };
 
 /// How often Enter is tried when tmux reports an error, with this time in between.
 const ENTER_TRIES: u32 = 3;
 const ENTER_RETRY: Duration = Duration::from_millis(200);
 
-/// The most keys that answer a question: a longer menu is none that is known.
-const ANSWER_KEYS: u32 = 8;
+/// The interval at which the effect of a key is checked.
+const KEY_POLL: Duration = Duration::from_millis(100);
 
 /// How long other programs may type into a session before a nudge to it is given up; one of theirs takes about 2 s.
 const LOCK_LIMIT: Duration = Duration::from_secs(10);
@@ -55,6 +58,12 @@ pub enum Why {
     /// A question is on its screen, which the keys would answer.
     #[error("it waits at a question: {0}")]
     Question(String),
+    /// Its prompt holds a text that somebody has not sent yet, which Enter would send.
+    #[error("its prompt holds a text that was not sent")]
+    Draft,
+    /// Its prompt was not found on its screen, or what that holds could not be told from a suggestion of the program.
+    #[error("cannot tell whether its prompt is empty")]
+    NoPrompt,
     /// It could not be found out where the agent runs, or what its screen shows.
     #[error("cannot tell where it runs or what its screen shows: {0}")]
     Unknown(String),
@@ -76,20 +85,61 @@ impl From<SessionsError> for Why {
     }
 }
 
-/// Types `text` and Enter into the pane in which the agent lives, in this incarnation of its session.
+/// Types `text` and Enter into the pane in which the agent lives, in this incarnation of its session. Where its prompt is seen to hold
+/// a text, that is left alone; where it cannot be read it is typed all the same, as Gas Town does.
 pub async fn nudge(
     deps: &Deps,
     spec: &AgentSpec,
     incarnation: &SessionKey,
     text: &str,
 ) -> Result<(), NotDelivered> {
+    deliver(deps, spec, incarnation, text, false).await
+}
+
+/// The same, and only where its prompt is seen to be empty.
+pub async fn at_empty_prompt(
+    deps: &Deps,
+    spec: &AgentSpec,
+    incarnation: &SessionKey,
+    text: &str,
+) -> Result<(), NotDelivered> {
+    deliver(deps, spec, incarnation, text, true).await
+}
+
+async fn deliver(
+    deps: &Deps,
+    spec: &AgentSpec,
+    incarnation: &SessionKey,
+    text: &str,
+    only_at_empty_prompt: bool,
+) -> Result<(), NotDelivered> {
     let _turn = deps.starts.turn_to_type(&spec.session).await;
     let untouched = |why| NotDelivered { why, begun: false };
     let _lock = lock(deps, &spec.session).await.map_err(untouched)?;
-    let (pane, _) = probe(deps, spec, incarnation).await.map_err(untouched)?;
+    let (pane, screen) = probe(deps, spec, incarnation).await.map_err(untouched)?;
+    match prompt(deps, &pane, &screen).await {
+        Prompt::Empty => {}
+        Prompt::Holds => return Err(untouched(Why::Draft)),
+        Prompt::Unknown if only_at_empty_prompt => return Err(untouched(Why::NoPrompt)),
+        Prompt::Unknown => {}
+    }
     let begun = |why| NotDelivered { why, begun: true };
     deps.sessions.paste(&pane, text).await.map_err(|error| begun(error.into()))?;
-    enter(deps, spec, incarnation).await.map_err(begun)
+    enter(deps, spec, incarnation).await.map_err(begun)?;
+    deps.starts.took_a_text(&spec.session);
+    Ok(())
+}
+
+/// What its prompt holds. Only a second reading of a screen with its attributes shows whether a text there is one that the program
+/// suggests.
+async fn prompt(deps: &Deps, pane: &PaneTarget, screen: &[String]) -> Prompt {
+    match prompt::of(screen) {
+        Prompt::Holds => match deps.sessions.capture_with_attributes(pane, SCREEN_LINES).await {
+            Ok(screen) => prompt::of(&screen),
+            Err(_) => Prompt::Unknown,
+        },
+        without_text => without_text,
+    }
 }
 
 /// Reads the screen of the agent in this incarnation of its session; what it says is noted as always.
@@ -99,30 +149,31 @@ pub async fn read_screen(deps: &Deps, spec: &AgentSpec, incarnation: &SessionKey
     Ok(())
 }
 
-/// Answers the question on its screen, if the settings allow that: moves the cursor until the screen shows it on the right option,
-/// then presses Enter. Returns whether no question is left.
+/// Answers the question on its screen, if the settings allow that. Returns whether no question is left, and its prompt shows or
+/// was waited for.
 pub async fn answer(deps: &Deps, spec: &AgentSpec, incarnation: &SessionKey) -> Result<bool, Why> {
     let _turn = deps.starts.turn_to_type(&spec.session).await;
     let _lock = lock(deps, &spec.session).await?;
     let settings = deps.settings();
     // A living agent accepts no mode that it was not started in.
     let answered = settings.answered(false);
-    let mut first: Option<String> = None;
-    for _ in 0..ANSWER_KEYS {
+    let mut gone_since = None;
+    loop {
         let pane = locate(deps, spec, incarnation).await?;
         let lines = screens::read(deps, spec, &pane).await?;
-        let Some(question) = questions::shown(&lines) else { return Ok(true) };
-        let is_it = *first.get_or_insert_with(|| question.title.clone()) == question.title;
-        let (Some(menu), Some(target)) = (&question.menu, questions::answer(&question, &answered)) else {
-            return Ok(false);
-        };
-        if !is_it {
-            return Ok(false);
+        match answering::step(deps, spec, incarnation, (&pane, &lines), &answered).await? {
+            Progress::Left => return Ok(false),
+            Progress::Waits => gone_since = None,
+            Progress::Over => {
+                let now = deps.now().mono;
+                let gone_for = now.saturating_sub(*gone_since.get_or_insert(now));
+                if prompt::of(&lines) != Prompt::Unknown || gone_for >= settings.start.dialog_wait {
+                    return Ok(true);
+                }
+            }
         }
-        deps.sessions.press(&pane, questions::next_key(menu, target)).await?;
-        tokio::time::sleep(settings.start.dialog_wait).await;
+        tokio::time::sleep(KEY_POLL).await;
     }
-    Ok(false)
 }
 
 /// Takes the lock under which all programs type into this session, where others do.

@@ -239,7 +239,14 @@ pub async fn probe_session(deps: &Deps, spec: &AgentSpec) -> Presence {
 /// callers that are about to type or read.
 pub async fn locate(deps: &Deps, spec: &AgentSpec) -> (Presence, Option<PaneTarget>) {
     let glimpse = scan::glimpse(&*deps.sessions, &*deps.processes, &spec.session).await;
-    presence(deps, spec, glimpse, &mut Known::default()).await
+    let mut known = Known::default();
+    let found = presence(deps, spec, glimpse, &mut known).await;
+    if matches!(found.0, Presence::Alive(_)) {
+        // From now on scans find it, and so its screen and transcript are read.
+        deps.records.set_process_names(&spec.identity, known.names);
+        deps.records.set_marks(&spec.identity, known.marks);
+    }
+    found
 }
 
 /// Whether a session of a scan, which said this of its agent, has no process left that could be the agent, so that a full

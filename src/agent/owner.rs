@@ -38,6 +38,7 @@ use crate::{
     town::identity::{Identity, Wanted},
 };
 
+mod first_screens;
 mod held_back;
 mod remembering;
 mod requests;
@@ -66,8 +67,9 @@ pub enum OwnerEvent {
     StopEnded(StopEnd),
     /// From its timer: a request is waiting.
     RequestDue,
-    /// From the probe that a request asked for, with the stage of the request.
-    RequestProbed(Stage, Observation),
+    /// From the probe that a request asked for, with the stage of the request, and why the agent must not be ended now where that is
+    /// to be done only while it is idle.
+    RequestProbed(Stage, Observation, Option<Denial>),
     /// That probe panicked.
     RequestLost,
     /// A moment after a resume: its transcript is to be compared.
@@ -99,6 +101,8 @@ pub struct Owner {
     hook: Option<String>,
     /// The request in progress.
     attending: Option<Request>,
+    /// Whether the stop that ended last ended anything.
+    stopped: bool,
     /// Whether the last start failed before it made a session.
     start_failed: bool,
     /// When the hook of its tmux session started it again, oldest first.
@@ -140,6 +144,7 @@ impl Owner {
             seen_alive,
             hook: None,
             attending: None,
+            stopped: false,
             start_failed: false,
             respawns: Vec::new(),
             last_end: None,
@@ -298,7 +303,10 @@ impl Owner {
             OwnerEvent::StartEnded(end) => {
                 // An end reported during the start may have come too late for the start to notice.
                 let told_of = match &end {
-                    StartEnd::Up { session, .. } => self.death_of(&session.id).is_some(),
+                    StartEnd::Up { session, .. } => {
+                        self.read_first_screens(session.clone());
+                        self.death_of(&session.id).is_some()
+                    }
                     _ => false,
                 };
                 self.report_start_problem(&end);
@@ -314,13 +322,14 @@ impl Owner {
             OwnerEvent::StopEnded(end) => {
                 // The result was reported, and an unclear stop is tried again later.
                 let unclear = matches!(end, StopEnd::Unclear(_));
+                self.stopped = end == StopEnd::Ended;
                 self.apply(Event::StopEnded(end));
-                if !unclear {
+                if !unclear || self.attending.is_some() {
                     self.attended(false);
                 }
             }
             OwnerEvent::RequestDue => self.attend(),
-            OwnerEvent::RequestProbed(stage, seen) => self.request_probed(stage, seen),
+            OwnerEvent::RequestProbed(stage, seen, busy) => self.request_probed(stage, seen, busy),
             OwnerEvent::RequestLost => self.put_off(),
             OwnerEvent::CompareDue => self.compare(),
             OwnerEvent::TimerDue(_)

@@ -80,6 +80,21 @@ pub async fn ask_but_for_the_account(deps: &Deps, spec: &AgentSpec) -> Permissio
     combine(obstacles)
 }
 
+/// What keeps the whole town, or one of these rigs, from being started, as far as that could be found out.
+pub async fn closed(deps: &Deps, rigs: impl IntoIterator<Item = RigName>) -> Vec<(Option<RigName>, Denial)> {
+    let denied = |obstacle| match obstacle {
+        Obstacle::Denied(denial) => Some(denial),
+        Obstacle::None | Obstacle::Unknown(_) => None,
+    };
+    let town = town_gates(deps).await.into_iter().filter_map(denied);
+    let mut closed: Vec<_> = town.map(|denial| (None, denial)).collect();
+    for rig in rigs {
+        let gates = rig_gates(deps, &rig).await.into_iter().filter_map(denied);
+        closed.extend(gates.map(|denial| (Some(rig.clone()), denial)));
+    }
+    closed
+}
+
 /// Whether anything may be started in this town; an error says why not.
 pub async fn of_town(deps: &Deps) -> Result<(), String> {
     allowed(combine(town_gates(deps).await))

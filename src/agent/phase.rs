@@ -8,14 +8,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     denial::{Denial, NotStarted},
+    holds::Hold,
     lifecycle::{Attempt, Lifecycle, State, WaitsFor},
 };
-use crate::town::reading;
+use crate::{agent::reason, town::reading};
 
 /// The reason text of an agent right after the start of the supervisor.
 pub const NOT_OBSERVED: &str = "not observed yet";
 
 /// The state of an agent. Its [`Display`](fmt::Display) is the word that is also written to files.
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
@@ -72,6 +74,7 @@ impl Phase {
             State::Unseen | State::Absent { .. } if lifecycle.waits_for_permission() => Phase::Paused,
             State::Unseen => Phase::Unknown,
             State::Alive { .. } | State::Absent { .. } if lifecycle.is_out_of_sight() => Phase::Unknown,
+            State::Alive { .. } if lifecycle.has_just_ended() => Phase::Confirming,
             State::Alive { .. } => Phase::Alive,
             State::Absent { why: NotStarted::Denied(_) } => Phase::Paused,
             State::Absent { .. } => Phase::Absent,
@@ -150,6 +153,10 @@ impl Why {
             State::Stopping { hold: None, .. } => {
                 Why::new("idle", "being stopped: it is idle and has no work")
             }
+            State::HeldOnRequest { hold: Hold { by: Some(who), until, .. } } => {
+                let until = until.map(|until| format!(" until {}", reason::at_second(until)));
+                Why::new("stopped_by_operator", format!("stopped by {who}{}", until.unwrap_or_default()))
+            }
             State::HeldOnRequest { hold } => {
                 Why::new("stopped_on_request", format!("stopped on request: {}", hold.why))
             }
@@ -214,6 +221,7 @@ pub fn until(state: &State) -> Option<Timestamp> {
         State::Waiting { why: WaitsFor::Account(Denial::UsageLimit { until, .. }), .. } => *until,
         State::Waiting { why: WaitsFor::Account(_), .. } => None,
         State::Waiting { until, .. } | State::Held { until, .. } => Some(*until),
+        State::HeldOnRequest { hold } => hold.until,
         State::CrashLoop { trial_at } => Some(*trial_at),
         _ => None,
     }

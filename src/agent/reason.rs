@@ -27,7 +27,7 @@ mod wording;
 /// The code of a start that waits for memory.
 pub const MEMORY: &str = "memory";
 
-pub use wording::{NO_AGENT_YET, reported_by, signal};
+pub use wording::{NO_AGENT_YET, at_second, reported_by, signal};
 
 /// One thing that happened to an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,6 +137,8 @@ pub enum Reason {
         /// Whether it runs and is ended first.
         runs: bool,
     },
+    /// An operator asked to start it: who, and how.
+    StartRequested(String),
     /// Somebody asked to stop it.
     StopRequested {
         /// Who asked for it, and how.
@@ -314,6 +316,7 @@ impl Reason {
             Reason::BackoffCleared => "backoff_cleared",
             Reason::RestartStateChanged => "restart_state_changed",
             Reason::RestartRequested { .. } => "restart_requested",
+            Reason::StartRequested(_) => "start_requested",
             Reason::StopRequested { .. } => "stop_requested",
             Reason::Idle(_) => "idle",
             Reason::IdleLeft(_) => "idle_left",

@@ -1,12 +1,22 @@
-//! Requests by mail: what was claimed and is not done yet, and what is done and still in the inbox.
+//! Requests, by mail or by a command of an operator: what is not done yet, and what is done and may be asked about.
 //!
 //! A request goes through four stages, each on disk before what follows from it is done: *noted* before its message is
 //! deleted, *due* when it is to be carried out, *begun* with the session that is to end, *done* until its message is gone.
-//! So it is carried out once, also when the message cannot be deleted, and when we are killed in between.
+//! So it is carried out once, also when the message cannot be deleted, and when we are killed in between. A command has no
+//! message: it is due at once, and its [outcome](Outcome) is kept for a while, for who asked.
 
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{agent::confirmation::SessionKey, town::identity::Identity};
+
+/// How long what cannot be found out is tried again for a command. Then it has failed: somebody waits for the answer.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(15);
+
+/// A command that was not begun within this time is not carried out any more: who gave it has long gone on.
+const STALE: SignedDuration = SignedDuration::from_mins(5);
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,17 +26,113 @@ pub enum Action {
     Restart,
     /// End it, if it runs, and leave it so (`shutdown`, `stop`).
     Stop,
+    /// Start it, unless it runs; by command only.
+    Start,
+}
+
+/// A command of an operator that asks for something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ByCommand {
+    /// The user's id, as the kernel gave it with the connection.
+    pub uid: u32,
+    /// The user's name; `None` when the system knows none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The command, in words (`stop --for 2h`).
+    pub command: String,
+    /// When it was given.
+    pub at: Timestamp,
+    /// For a stop: when its hold ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// Whether what runs is ended only while it is idle.
+    #[serde(default)]
+    pub when_idle: bool,
+}
+
+impl ByCommand {
+    /// The user in short (`anna`).
+    pub fn who(&self) -> String {
+        self.user.clone().unwrap_or_else(|| format!("uid {}", self.uid))
+    }
+}
+
+impl fmt::Display for ByCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.user {
+            Some(user) => write!(f, "`{}` by {user} (uid {})", self.command, self.uid),
+            None => write!(f, "`{}` by uid {}", self.command, self.uid),
+        }
+    }
+}
+
+/// What became of a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Whether what was asked for is so now.
+    pub ok: bool,
+    /// What happened, as a code.
+    pub code: String,
+    /// The same for people.
+    pub text: String,
+}
+
+impl Outcome {
+    /// It is as was asked for.
+    pub fn done(code: &str, text: impl Into<String>) -> Self {
+        Outcome { ok: true, code: code.to_owned(), text: text.into() }
+    }
+
+    /// It is not, for this reason.
+    pub fn failed(code: &str, text: impl Into<String>) -> Self {
+        Outcome { ok: false, code: code.to_owned(), text: text.into() }
+    }
 }
 
 /// One request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// The message's id.
+    /// The message's id, or one of ours for a command.
     pub id: String,
     /// For which agent.
     pub identity: Identity,
     /// What is asked for.
     pub action: Action,
+    /// Which command asks for it; `None` for a mail.
+    pub by: Option<ByCommand>,
+}
+
+impl Request {
+    /// Who asks, as a reference: `mail hq-5w2`, or the command and its user.
+    pub fn reference(&self) -> String {
+        self.by.as_ref().map_or_else(|| format!("mail {}", self.id), ByCommand::to_string)
+    }
+
+    /// The same after `request`: `by mail hq-5w2`.
+    pub fn named(&self) -> String {
+        self.by.as_ref().map_or_else(|| format!("by mail {}", self.id), ByCommand::to_string)
+    }
+
+    /// What is asked for and by whom.
+    pub fn why(&self) -> String {
+        let what = match (self.action, &self.by) {
+            (Action::Restart, None) => "fresh start",
+            (Action::Restart, Some(_)) => "restart",
+            (Action::Stop, _) => "stop",
+            (Action::Start, _) => "start",
+        };
+        format!("{what} requested ({})", self.reference())
+    }
+
+    /// Whether it must not be begun any more: nobody could carry it out in time.
+    pub fn is_stale(&self, now: Timestamp) -> bool {
+        self.by.as_ref().is_some_and(|by| now.duration_since(by.at) >= STALE)
+    }
+
+    /// Whether it is no longer tried again when something cannot be found out.
+    pub fn is_given_up(&self, now: Timestamp) -> bool {
+        self.by.as_ref().is_some_and(|by| now.duration_since(by.at) >= PATIENCE)
+    }
 }
 
 /// How far a request is.
@@ -42,7 +148,7 @@ pub enum Stage {
         /// The session that is to end; `None` when there was none.
         session: Option<SessionKey>,
     },
-    /// It was carried out; its message is still in the inbox, as far as is known.
+    /// It was carried out, or must not be; its message is still in the inbox, as far as is known.
     Done,
 }
 
@@ -57,12 +163,19 @@ pub struct Claim {
     pub stage: Stage,
     /// Earlier ones are carried out first.
     pub number: u64,
+    /// Which command asks for it; `None` for a mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<ByCommand>,
+    /// What became of it, for a command that is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
 }
 
 impl Claim {
     /// The request with this message's id.
     pub fn request(&self, id: &str) -> Request {
-        Request { id: id.to_owned(), identity: self.identity.clone(), action: self.action }
+        let (identity, by) = (self.identity.clone(), self.by.clone());
+        Request { id: id.to_owned(), identity, action: self.action, by }
     }
 
     /// Whether something is to be carried out.

@@ -9,11 +9,14 @@ use super::{
     record::screens::{Screen, Turn},
 };
 use crate::{
-    agent::{history::Entry, questions, spec::AgentSpec},
+    agent::{history::Entry, phase::Phase, questions, spec::AgentSpec},
     deps::Deps,
     sessions::{PaneTarget, SessionsError, scan::Scan},
     supervision::messages::Broadcast,
-    town::usage_limit::{SCREEN_LINES, Sentence},
+    town::{
+        dialogs::Dialog,
+        usage_limit::{SCREEN_LINES, Sentence},
+    },
 };
 
 /// The kind of problem that a question is.
@@ -22,27 +25,45 @@ const QUESTION: &str = "question";
 fn saw(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget, lines: Vec<String>, activity: Option<Activity>) {
     let now = deps.now();
     noting::screen_shows(deps, agent, pane.session_id(), activity, now);
+    let may_be_answered = may_be_answered(deps, agent, &lines);
     let Some(Turn(question)) = deps.records.note_screen(&agent.identity, pane, lines, now) else { return };
     let key = agent.problem_key(QUESTION);
     match question {
         Some(title) => {
             let attach = deps.sessions.place().attach(&agent.session);
             let who = &agent.identity;
-            let text = format!(
-                "{who} waits at a question, nothing is typed to it: {title}; to answer it, run `{attach}`"
-            );
+            let done = if may_be_answered { MAY_BE_ANSWERED } else { NOTHING_IS_TYPED };
+            let text = format!("{who} waits at a question, {done}: {title}; to answer it, run `{attach}`");
             deps.problems.report(key, text);
-            let entry = Entry::word(
-                now.wall,
-                "question",
-                &format!("waits at a question: {title}"),
-                "nothing is typed to it",
-            );
+            let entry = Entry::word(now.wall, "question", &format!("waits at a question: {title}"), done);
             deps.records.happened(&agent.identity, entry);
             deps.directory.send(&agent.identity, Broadcast::Asks(title));
         }
         None => deps.problems.clear(&key),
     }
+}
+
+const NOTHING_IS_TYPED: &str = "nothing is typed to it";
+const MAY_BE_ANSWERED: &str = "an answer may be typed (dialogs.answer)";
+
+/// Whether the settings may have the question on this screen answered: at a start, or where the agent is woken at a limit.
+fn may_be_answered(deps: &Deps, agent: &AgentSpec, lines: &[String]) -> bool {
+    let Some(question) = questions::shown(lines) else { return false };
+    let starts = deps.records.phase(&agent.identity).is_some_and(|(phase, _)| phase == Phase::Starting);
+    let is_asked = starts || question.known == Some(Dialog::UsageLimit);
+    is_asked && questions::answer(&question, &deps.settings().answered(true)).is_some()
+}
+
+/// The question with this title is left to people after all, and why.
+pub fn left_to_people(deps: &Deps, agent: &AgentSpec, title: &str, why: &str) {
+    let (who, attach) = (&agent.identity, deps.sessions.place().attach(&agent.session));
+    let text = format!(
+        "{who} waits at a question, nothing more is typed to it, as {why}: {title}; to answer it, run `{attach}`"
+    );
+    deps.problems.report(agent.problem_key(QUESTION), text);
+    let done = format!("nothing more is typed to it: {why}");
+    let entry = Entry::word(deps.now().wall, "question", &format!("waits at a question: {title}"), &done);
+    deps.records.happened(who, entry);
 }
 
 /// Reads what this pane of an agent shows now. A question at which the agent waits is reported once.

@@ -20,7 +20,7 @@ use super::{
     confirmation::{Assignment, Permission, Presence, SessionKey},
     conversation::Fresh,
     denial::Unwanted,
-    elsewhere, environment, hooks, kill,
+    elsewhere, environment, hooks, idleness, kill,
     lifecycle::{Attempt, Because, Replacement, StartEnd, StartOrder},
     meanwhile::Meanwhile,
     observe, permission, pollers, presync,
@@ -216,7 +216,7 @@ impl Start<'_> {
     /// The request that waits, if this start is not one itself: requests go first.
     fn makes_way_for(&self) -> Option<Unwanted> {
         let (request, _) = self.deps.records.next_request(&self.spec.identity)?;
-        (!self.is_asked()).then_some(Unwanted::Superseded(request.action, request.id))
+        (!self.is_asked()).then(|| Unwanted::Superseded(request.action, request.reference()))
     }
 
     /// Reads its work again: it was read right before the start was ordered, and waiting for a slot or a remote may
@@ -269,9 +269,11 @@ impl Start<'_> {
         }
     }
 
-    /// Who asks for the restart of an agent that runs (`gt handoff`) wants its conversation to end.
+    /// An agent that asks for a restart by mail (`gt handoff`) wants its conversation to end. An operator's command does not say so:
+    /// the conversation goes on as after a crash.
     async fn begins_anew(&self) {
-        if self.is_asked() {
+        let by_command = |it: &Replacement| matches!(it.because, Because::ByCommand { .. });
+        if self.is_asked() && !self.order.replace.as_ref().is_some_and(by_command) {
             self.ends_conversation().await;
         }
     }
@@ -295,8 +297,7 @@ impl Start<'_> {
                     return Err(left(why));
                 }
                 match self.permitted().await {
-                    Ok(()) if self.still_holds(because).await => {}
-                    Ok(()) => return Err(left("its heartbeat moved, or cannot be read".to_owned())),
+                    Ok(()) => self.still_holds(because, key).await.map_err(left)?,
                     Err(StartEnd::Refused(why)) => return Err(left(why.to_string())),
                     Err(StartEnd::Unwanted(why)) => return Err(left(why.to_string())),
                     Err(StartEnd::Unclear(why)) => return Err(left(why)),
@@ -310,14 +311,23 @@ impl Start<'_> {
         }
     }
 
-    async fn still_holds(&self, because: &Because) -> bool {
-        let Because::HeartbeatAt(heartbeat) = because else {
-            return true;
+    /// An error says why the reason to end it does not hold any more.
+    async fn still_holds(&self, because: &Because, key: &SessionKey) -> Result<(), String> {
+        let heartbeat = match because {
+            Because::HeartbeatAt(heartbeat) => heartbeat,
+            Because::Asked | Because::ByCommand { when_idle: false } => return Ok(()),
+            Because::ByCommand { when_idle: true } => {
+                let busy = idleness::busy(self.deps, self.spec, key).await;
+                return busy.map_or(Ok(()), |denial| Err(denial.to_string()));
+            }
         };
         let path = self.deps.paths.deacon_heartbeat();
         let content = self.deps.files.read(&path).await;
         let reading = Reading::of(self.deps.paths.shown(&path), content, deacon_file::parse_heartbeat);
-        matches!(reading, Reading::Good(file) if file.timestamp == *heartbeat)
+        match reading {
+            Reading::Good(file) if file.timestamp == *heartbeat => Ok(()),
+            _ => Err("its heartbeat moved, or cannot be read".to_owned()),
+        }
     }
 
     /// Its program, and the shell command that its role gives in place of it.

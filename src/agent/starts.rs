@@ -1,19 +1,21 @@
 //! Starts: what the starts of all agents share, so that they do not interfere with each other.
 //!
 //! It holds the queue of starts ([`start_slots`](super::start_slots)), the turns to type into each session, so that two
-//! texts never interleave, which tmux server has this town's key bindings, so that each server gets them once, the starts that
+//! texts never interleave, what was pressed at questions, which tmux server has this town's key bindings, so that each server gets them once, the starts that
 //! wait for memory ([`start_memory`](super::start_memory)), whether agents can be given a limit of it, and the pace of resumed
 //! conversations.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
 
 use super::{
+    confirmation::SessionKey,
     elsewhere::search::Elsewhere,
     pollers::Pollers,
     programs::InDoubt,
+    questions::stepper::Answering,
     role_bead::kept::RoleBeads,
     start_memory::{self, MemoryGate, Shortage},
     start_slots::{Slot, StartSlots},
@@ -58,6 +60,8 @@ pub struct Starts {
     slots: StartSlots,
     resumes: StartSlots,
     typing: Turns<String>,
+    /// What was pressed at questions, by session, in this incarnation of it.
+    answering: Arc<Mutex<BTreeMap<String, (SessionKey, Answering)>>>,
     comparing: Turns<Identity>,
     bindings: Arc<Mutex<Bindings>>,
 }
@@ -85,6 +89,7 @@ impl Starts {
             slots: StartSlots::default(),
             resumes: StartSlots::default(),
             typing: Turns::default(),
+            answering: Arc::default(),
             comparing: Turns::default(),
             bindings: Arc::default(),
         }
@@ -135,6 +140,28 @@ impl Starts {
     /// Waits for the turn to type into this session, first come first served.
     pub async fn turn_to_type(&self, session: &str) -> OwnedMutexGuard<()> {
         self.typing.take(session.to_owned()).await
+    }
+
+    /// Changes what is known of the keys that were pressed at questions in this incarnation of a session. Only its holder of the turn
+    /// to type does that.
+    pub(super) fn answering<A>(
+        &self,
+        session: &str,
+        incarnation: &SessionKey,
+        change: impl FnOnce(&mut Answering) -> A,
+    ) -> A {
+        let mut all = self.answering.lock();
+        let (its, answering) =
+            all.entry(session.to_owned()).or_insert_with(|| (incarnation.clone(), Answering::default()));
+        if its != incarnation {
+            (*its, *answering) = (incarnation.clone(), Answering::default());
+        }
+        change(answering)
+    }
+
+    /// The program in this session took a text at its prompt, and so all keys before it: a question that shows is a new one.
+    pub(super) fn took_a_text(&self, session: &str) {
+        self.answering.lock().remove(session);
     }
 
     /// Sets the rigs' bead prefixes, which begin session names in one naming scheme. New ones are bound at the next

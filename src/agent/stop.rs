@@ -5,7 +5,7 @@
 
 use super::{
     confirmation::Permission,
-    kill,
+    idleness, kill,
     lifecycle::{StopEnd, StopOrder},
     permission,
     spec::AgentSpec,
@@ -20,6 +20,11 @@ pub async fn stop(deps: &Deps, spec: &AgentSpec, order: &StopOrder) -> StopEnd {
         Permission::Allowed => {}
         Permission::Denied(why) => return StopEnd::Refused(why),
         Permission::Unknown(why) => return StopEnd::Unclear(why),
+    }
+    if order.when_idle
+        && let Some(denial) = idleness::busy(deps, spec, &order.session).await
+    {
+        return StopEnd::Refused(denial);
     }
     match kill::kill(deps, &spec.session, &order.session).await {
         Ok(true) => StopEnd::Ended,

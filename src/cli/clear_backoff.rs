@@ -1,9 +1,10 @@
 //! `clear-backoff`: clears what delays the start of an agent.
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 
 use super::{
-    say,
+    completing, say,
     town::{TownArgument, asked},
 };
 use crate::{
@@ -25,7 +26,7 @@ use crate::{
 )]
 pub struct ClearBackoffArguments {
     /// The agent, in any spelling
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    #[arg(required_unless_present = "all", conflicts_with = "all", add = ArgValueCompleter::new(completing::agents))]
     agent: Option<String>,
     /// All agents
     #[arg(long)]

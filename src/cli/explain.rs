@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
-    complain, print, print_json,
+    complain, completing, print, print_json,
     town::{TownArgument, asked},
 };
 use crate::{
@@ -28,6 +29,7 @@ use crate::{
 )]
 pub struct ExplainArguments {
     /// The agent, in any spelling: gastown/witness, gastown-witness, gastown/polecats/Toast, gastown/Toast, deacon, mayor/
+    #[arg(add = ArgValueCompleter::new(completing::agents))]
     agent: String,
     #[command(flatten)]
     town: TownArgument,
@@ -66,8 +68,9 @@ fn text(explanation: &Explanation, now: Timestamp, zone: &TimeZone) -> String {
     let mut text = match &explanation.agent {
         Some(agent) => {
             let why = agent.reason.as_ref().map(|why| format!(": {}", local.text(why))).unwrap_or_default();
-            let doing =
-                super::status::doing(agent, &local).map(|doing| format!("; {doing}")).unwrap_or_default();
+            let doing = super::status::page::doing(agent, &local)
+                .map(|doing| format!("; {doing}"))
+                .unwrap_or_default();
             let doubt = agent.activity_doubt.as_ref();
             let doubt = doubt.map(|why| format!("its transcript is silent: {why}\n")).unwrap_or_default();
             format!("{} is {}{why}{doing}\n{doubt}", agent.identity, agent.state)

@@ -12,23 +12,35 @@ use std::{
 };
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde::Serialize;
 
-use crate::{ClientError, go_duration, service::running::RunningError, terminal};
+use crate::{ClientError, go_duration, service::running::RunningError, terminal, town::log::journal};
 
+mod acting;
+mod attach;
 mod clear_backoff;
+mod completing;
+mod completions;
 mod doctor;
+mod events;
 mod explain;
 mod logs;
+mod man;
+mod named;
+mod notify;
+mod observed;
 mod poke;
 mod reload;
 mod restart;
 mod run;
+mod settings;
 mod start;
 mod status;
 mod stop;
 mod town;
+mod unit;
+mod wait;
 
 /// The exit code of a command that needs a supervisor, when none runs.
 const NOT_RUNNING: u8 = 3;
@@ -36,7 +48,7 @@ const NOT_RUNNING: u8 = 3;
 /// Keeps a Gas Town alive: watches its AI agents in their tmux sessions and restarts those that die.
 #[derive(Debug, Parser)]
 #[command(
-    version,
+    version = env!("GTS_VERSION"),
     arg_required_else_help = true,
     after_help = "\
 Exit codes: 0 success, 1 failed (the reason is on stderr), 2 wrong usage, 3 not running.
@@ -45,6 +57,8 @@ Example:
   gastown-supervisor start --town ~/gt"
 )]
 struct Arguments {
+    #[command(flatten)]
+    _town: town::TownArgument,
     #[command(subcommand)]
     command: Command,
 }
@@ -59,43 +73,65 @@ enum Command {
     Logs(logs::LogsArguments),
     Status(status::StatusArguments),
     Explain(explain::ExplainArguments),
+    Events(events::EventsArguments),
+    Wait(wait::WaitArguments),
+    Attach(attach::AttachArguments),
+    Settings(settings::SettingsArguments),
     Poke(poke::PokeArguments),
     ClearBackoff(clear_backoff::ClearBackoffArguments),
     Doctor(doctor::DoctorArguments),
+    Unit(unit::UnitArguments),
+    Completions(completions::CompletionsArguments),
+    Man(man::ManArguments),
+    Notify(notify::NotifyArguments),
 }
 
 /// Parses the arguments, runs the subcommand, and turns the outcome into an exit code.
 pub fn main() -> ExitCode {
+    completing::answer_the_shell();
     let fine = |()| ExitCode::SUCCESS;
     let outcome = match parsed().command {
         Command::Run(arguments) => run::run(arguments).map(fine),
-        Command::Start(arguments) => start::start(&arguments).map(fine),
-        Command::Stop(arguments) => stop::stop(&arguments).map(fine),
-        Command::Restart(arguments) => restart::restart(&arguments).map(fine),
+        Command::Start(arguments) => start::start(&arguments),
+        Command::Stop(arguments) => stop::stop(&arguments),
+        Command::Restart(arguments) => restart::restart(&arguments),
         Command::Reload(arguments) => reload::reload(&arguments).map(fine),
-        Command::Logs(arguments) => logs::logs(&arguments).map(fine),
+        Command::Logs(arguments) => logs::logs(&arguments),
         Command::Status(arguments) => status::status(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
+        Command::Events(arguments) => events::events(&arguments),
+        Command::Wait(arguments) => wait::wait(&arguments),
+        Command::Attach(arguments) => attach::attach(&arguments).map(fine),
+        Command::Settings(arguments) => settings::settings(&arguments),
         Command::Poke(arguments) => poke::poke(&arguments).map(fine),
         Command::ClearBackoff(arguments) => clear_backoff::clear_backoff(&arguments).map(fine),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
+        Command::Unit(arguments) => unit::unit(&arguments).map(fine),
+        Command::Completions(arguments) => completions::completions(&arguments).map(fine),
+        Command::Man(arguments) => man::man(&arguments).map(fine),
+        Command::Notify(arguments) => notify::notify(&arguments),
     };
     outcome.unwrap_or_else(|error| {
         if is_not_running(&error) {
             complain(&format!("{error:#}"));
             return ExitCode::from(NOT_RUNNING);
         }
-        complain(&format!("Error: {error:#}"));
+        complain(&journal::as_error(&format!("Error: {error:#}")));
         ExitCode::FAILURE
     })
+}
+
+/// The command line's grammar, in whose texts the command has the name that it was called by.
+fn grammar() -> clap::Command {
+    named::by_its_caller(Arguments::command())
 }
 
 /// The arguments. On wrong usage clap reports it and the process exits with 2; what clap repeats of the arguments is
 /// escaped.
 fn parsed() -> Arguments {
     let harmless = || std::env::args_os().map(|word| terminal::one_line(&word.to_string_lossy()));
-    Arguments::try_parse()
-        .unwrap_or_else(|error| Arguments::try_parse_from(harmless()).err().unwrap_or(error).exit())
+    let read = grammar().try_get_matches().and_then(|words| Arguments::from_arg_matches(&words));
+    read.unwrap_or_else(|error| grammar().try_get_matches_from(harmless()).err().unwrap_or(error).exit())
 }
 
 fn is_not_running(error: &anyhow::Error) -> bool {

@@ -1,30 +1,43 @@
-//! `restart`: replaces the running supervisor, if there is one.
+//! `restart`: replaces the running supervisor, if there is one; or has it restart one agent.
+
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 
 use super::{
-    say,
+    acting::{self, WaitArguments},
+    completing, say,
     start::{READY_WITHIN, start_in},
-    stop::{WaitArguments, stop_in},
+    stop::stop_in,
     town::{TownArgument, asked},
 };
 use crate::{
+    agent::requests::Action,
     service::{self, running::RunningError},
     town::{files::Disk, paths::TownPaths},
     tree::town_reading::{self, LastValid},
 };
 
-/// Stops the supervisor, if one runs, and starts it.
+/// Restarts the supervisor, or one agent.
 ///
-/// The new one runs in the background. The agents keep running, and it adopts them.
+/// Without an agent the supervisor is stopped, if one runs, and started in the background. The agents keep running, and it adopts
+/// them.
+///
+/// An agent is ended once it is idle, and started again. One that does not run is started. A hold, a backoff and a crash loop end
+/// with that. It continues its conversation as after a crash.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 If the settings are invalid, the running supervisor is left alone.
 
-Example:
-  gastown-supervisor restart --town ~/gt")]
+Examples:
+  gastown-supervisor restart --town ~/gt
+  gastown-supervisor restart gastown/witness --now")]
 pub struct RestartArguments {
+    /// The agent to restart, in any spelling or by its own name; without one the supervisor is restarted
+    #[arg(add = ArgValueCompleter::new(completing::agents))]
+    agent: Option<String>,
     #[command(flatten)]
     town: TownArgument,
     #[command(flatten)]
@@ -32,9 +45,12 @@ pub struct RestartArguments {
 }
 
 /// Restarts it. An error says why there is no new supervisor.
-pub fn restart(arguments: &RestartArguments) -> anyhow::Result<()> {
-    let paths = arguments.town.paths()?;
-    asked(restart_in(&paths, &arguments.wait))
+pub fn restart(arguments: &RestartArguments) -> anyhow::Result<ExitCode> {
+    let RestartArguments { agent, town, wait } = arguments;
+    match agent {
+        Some(agent) => acting::act(town, agent, wait.order(Action::Restart)),
+        None => asked(restart_in(&town.paths()?, wait)).map(|()| ExitCode::SUCCESS),
+    }
 }
 
 async fn restart_in(paths: &TownPaths, wait: &WaitArguments) -> anyhow::Result<()> {
@@ -46,7 +62,7 @@ async fn restart_in(paths: &TownPaths, wait: &WaitArguments) -> anyhow::Result<(
     if let Some(why) = service::refusal(paths, settings, gas_town).await {
         return Err(anyhow::Error::msg(why).context(NOTHING));
     }
-    match stop_in(paths, wait.timeout).await {
+    match stop_in(paths, wait.for_supervisor()).await {
         Err(error) if matches!(error.downcast_ref(), Some(RunningError::NotRunning { .. })) => {
             say("no supervisor was running")?;
         }

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::town::TownArgument;
-use crate::{LogFormat, ServeOptions, serve};
+use crate::{LogFormat, ServeOptions, serve, town::log::journal};
 
 /// Runs the supervisor in the foreground.
 ///
@@ -13,9 +13,9 @@ use crate::{LogFormat, ServeOptions, serve};
 pub struct RunArguments {
     #[command(flatten)]
     town: TownArgument,
-    /// Format of the log on stderr; daemon/daemon.log always has plain lines
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    log_format: Format,
+    /// Format of the log on stderr [default: journal under systemd, else human]; daemon/daemon.log always has plain lines
+    #[arg(long, value_enum)]
+    log_format: Option<Format>,
     /// Set by `start`: only errors that prevent the start go to stderr
     #[arg(long, hide = true, conflicts_with = "log_format")]
     detached: bool,
@@ -23,15 +23,22 @@ pub struct RunArguments {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
+    /// Lines as in daemon/daemon.log
     Human,
+    /// One JSON object a line
     Json,
+    /// Entries of systemd's journal, with priorities and fields
+    Journal,
 }
 
 /// Runs until a signal. An error says why it could not run.
 pub fn run(arguments: RunArguments) -> anyhow::Result<()> {
     let foreground = match arguments.log_format {
-        Format::Human => LogFormat::Human,
-        Format::Json => LogFormat::Json,
+        Some(Format::Human) => LogFormat::Human,
+        Some(Format::Json) => LogFormat::Json,
+        Some(Format::Journal) => LogFormat::Journal,
+        None if journal::has_stderr() => LogFormat::Journal,
+        None => LogFormat::Human,
     };
     let foreground = (!arguments.detached).then_some(foreground);
     let options = ServeOptions { town: arguments.town.town, foreground };

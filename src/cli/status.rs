@@ -1,39 +1,64 @@
 //! `status`: the state of the town.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Args;
-use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use clap_complete::ArgValueCompleter;
 use jiff::tz::TimeZone;
 
 use super::{
-    print, print_json,
+    completing, print, print_json,
     town::{TownArgument, asked, plain, terminal_width},
+    written,
 };
 use crate::{
     Answer, StatusReport,
     clock::{Clock, SystemClock},
-    control::report::AgentReport,
+    control::{
+        report::AgentReport,
+        summary::{self, Condition},
+    },
     local_time::LocalTime,
     terminal,
-    town::dialect::Dialect,
-    width,
 };
+use page::Page;
+
+pub mod page;
+
+/// The exit code of `--quiet` when an agent is down, or the whole town is stopped.
+const NOT_WELL: u8 = 4;
+
+/// How often `--watch` asks.
+const WATCH_EVERY: Duration = Duration::from_secs(2);
 
 /// Shows the state of the supervisor and of each agent.
 ///
-/// That is: whether it runs, its problems, and each agent with its state and the reason for it. On a terminal, long reasons are cut
+/// That is: whether it runs, how many agents are in which state, what concerns the whole town, its problems, and each agent with its
+/// state and the reason for it. On a terminal, long reasons are cut
 /// to its width, and columns that say little are left out where there is no room; JSON and other outputs have everything.
 ///
 /// It asks the running supervisor. When none runs, it reads the files of the last one (exit code 3). When a supervisor holds
 /// the town's lock but does not answer, it says so within two seconds (exit code 1).
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  gastown-supervisor status\n  gastown-supervisor status --json | jq '.agents[] | select(.state != \"alive\")'"
+    after_help = "Exit codes of --quiet: 0 every agent is as it should be, 4 some agent is down or the town is stopped, 1 no answer, 3 not \
+                  running.\n\nExamples:\n  gastown-supervisor status\n  gastown-supervisor status alpha --not-ok\n  gastown-supervisor status --json | jq '.agents[] | select(.state != \"alive\")'"
 )]
 pub struct StatusArguments {
+    /// Show these agents only: rigs, agents in any spelling, or their own names
+    #[arg(add = ArgValueCompleter::new(completing::agents))]
+    names: Vec<String>,
     #[command(flatten)]
     town: TownArgument,
+    /// Show only agents that are not as they should be
+    #[arg(long)]
+    not_ok: bool,
+    /// Show it again whenever it changes, until it is interrupted
+    #[arg(long, conflicts_with_all = ["json", "quiet"])]
+    watch: bool,
+    /// Print nothing; the exit code says whether all is well
+    #[arg(long, short, conflicts_with = "json")]
+    quiet: bool,
     /// Print JSON, in the shape of GET /v1/status
     #[arg(long)]
     json: bool,
@@ -42,430 +67,83 @@ pub struct StatusArguments {
 /// Prints the status, and returns the exit code for its source.
 pub fn status(arguments: &StatusArguments) -> anyhow::Result<ExitCode> {
     let client = arguments.town.client()?;
-    let answer = asked(async { Ok(client.status().await) })?;
+    let ask = || asked(async { Ok(client.status().await) });
+    if !arguments.watch {
+        return show(arguments, ask()?);
+    }
+    let mut last = String::new();
+    loop {
+        let text = text(&chosen(arguments, ask()?)?)?;
+        if text != last {
+            // From the top of an empty screen; what is no terminal gets one page after the other.
+            written(if terminal_width().is_some() { "\x1b[H\x1b[2J" } else { "" })?;
+            print(&text)?;
+            last = text;
+        }
+        asked(async {
+            tokio::time::sleep(WATCH_EVERY).await;
+            Ok(())
+        })?;
+    }
+}
+
+fn show(arguments: &StatusArguments, answer: Answer<StatusReport>) -> anyhow::Result<ExitCode> {
+    let answer = chosen(arguments, answer)?;
     let (report, code) = match &answer {
+        Answer::Live(report) if arguments.quiet && !summary::is_well(report) => {
+            (report, ExitCode::from(NOT_WELL))
+        }
         Answer::Live(report) => (report, ExitCode::SUCCESS),
         Answer::Unresponsive(report, _) => (report, ExitCode::FAILURE),
         Answer::Offline(report) => (report, ExitCode::from(super::NOT_RUNNING)),
     };
-    if arguments.json {
-        print_json(report)?;
-        return Ok(code);
+    match (arguments.quiet, arguments.json) {
+        (true, _) => {}
+        (false, true) => print_json(report)?,
+        (false, false) => print(&text(&answer)?)?,
     }
-    let now = SystemClock::new().now().wall;
-    let shown =
-        Shown { local: LocalTime::new(now, &TimeZone::system()), plain: plain(), width: terminal_width() };
-    let silent =
-        if let Answer::Unresponsive(_, why) = &answer { Some(terminal::one_line(why)) } else { None };
-    print(&shown.text(&terminal::report(report)?, silent.as_deref()))?;
     Ok(code)
 }
 
-/// How to show a report.
-struct Shown {
-    local: LocalTime,
-    plain: bool,
-    /// The width to keep within; `None` where the output is no terminal, and nothing is cut.
-    width: Option<usize>,
+fn text(answer: &Answer<StatusReport>) -> anyhow::Result<String> {
+    let now = SystemClock::new().now().wall;
+    let page =
+        Page { local: LocalTime::new(now, &TimeZone::system()), plain: plain(), width: terminal_width() };
+    let (Answer::Live(report) | Answer::Unresponsive(report, _) | Answer::Offline(report)) = answer;
+    let silent = if let Answer::Unresponsive(_, why) = answer { Some(terminal::one_line(why)) } else { None };
+    Ok(page.text(&terminal::report(report)?, silent.as_deref()))
 }
 
-/// The columns of the table of agents.
-const COLUMNS: [&str; 7] = ["AGENT", "SESSION", "STATE", "SINCE", "RESTARTS", "NEXT TRY", "WHY"];
-const AGENT: usize = 0;
-const SESSION: usize = 1;
-const STATE: usize = 2;
-const SINCE: usize = 3;
-const RESTARTS: usize = 4;
-const NEXT_TRY: usize = 5;
-const WHY: usize = 6;
-
-/// The width that WHY gets at the expense of other columns,
-const ENOUGH: usize = 36;
-/// and the one that it gets in any case.
-const LEAST: usize = 24;
-
-impl Shown {
-    fn text(&self, report: &StatusReport, silent: Option<&str>) -> String {
-        let mut text = self.head(report, silent);
-        if !report.problems.is_empty() {
-            text.push_str("\nProblems:\n");
-            report.problems.values().for_each(|problem| text.push_str(&format!("  {problem}\n")));
-        }
-        text.push_str(&feed(report));
-        let parked = report.actors.iter().filter_map(|actor| Some((actor, actor.parked.as_ref()?)));
-        for (actor, why) in parked {
-            text.push_str(&format!("  actor {} is suspended: {why}\n", actor.name));
-        }
-        let mut text = self.fitted(&text);
-        if !report.agents.is_empty() {
-            let table = self.table(&report.agents).to_string();
-            text.push('\n');
-            table.lines().for_each(|line| text.push_str(&format!("{}\n", line.trim_end())));
-        }
-        text + &self.fitted(&events(report))
-    }
-
-    /// The lines with times for the reader, broken where they are too long.
-    fn fitted(&self, text: &str) -> String {
-        let line = |line: &str| {
-            let (line, indent) = (self.local.text(line), line.len() - line.trim_start().len());
-            self.width.map_or_else(|| line.clone(), |width| width::wrapped(&line, 0, indent + 2, width))
-                + "\n"
-        };
-        text.lines().map(line).collect()
-    }
-
-    fn head(&self, report: &StatusReport, silent: Option<&str>) -> String {
-        let town = &match gas_town(report) {
-            Some(gas_town) => format!("{} ({gas_town})", report.town),
-            None => report.town.clone(),
-        };
-        let beats = &report.heartbeat;
-        let beat = match beats.last {
-            Some(last) => format!("heartbeat #{} {} ago", beats.count, self.local.age(last)),
-            None => "no heartbeat yet".to_owned(),
-        };
-        let late = match beats.late.as_slice() {
-            [] => String::new(),
-            late => format!(", late: {}", late.join(", ")),
-        };
-        let since = report.started_at.map_or("an unknown time".to_owned(), |at| self.local.time(at));
-        let process = report.pid.map_or("PID unknown".to_owned(), |pid| format!("PID {pid}"));
-        match (silent, report.running) {
-            (Some(why), _) => format!("{town}: {why}\nLast known: started {since}, {beat}\n"),
-            (None, true) => format!("{town}: running ({process}) since {since}\n{beat}{late}\n"),
-            (None, false) if report.started_at.is_some() => {
-                format!("{town}: not running\nLast known: {process}, started {since}, {beat}\n")
-            }
-            (None, false) => format!("{town}: not running\n"),
-        }
-    }
-
-    fn table(&self, agents: &[AgentReport]) -> Table {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        if self.plain {
-            table.force_no_tty();
-        }
-        let rows: Vec<_> = agents.iter().map(|agent| self.row(agent)).collect();
-        let columns = self.columns(&rows);
-        table.set_header(columns.iter().map(|(column, _)| COLUMNS[*column]));
-        for row in &rows {
-            table.add_row(columns.iter().map(|(column, width)| {
-                let cell = Cell::new(width::cut(&row[*column], *width));
-                if *column == STATE { colored(cell, &row[STATE]) } else { cell }
-            }));
-        }
-        if let Some(first) = table.column_mut(0) {
-            first.set_padding((0, 1));
-        }
-        table
-    }
-
-    fn row(&self, agent: &AgentReport) -> [String; 7] {
-        let next = agent.backoff_until.filter(|until| *until > self.local.now());
-        [
-            agent.identity.clone(),
-            agent.session.clone(),
-            agent.state.clone(),
-            agent.since.map_or("-".to_owned(), |since| self.local.age(since)),
-            agent.restarts.to_string(),
-            next.map_or("-".to_owned(), |until| self.local.time(until)),
-            match &agent.reason {
-                Some(why) => self.local.text(why),
-                None => doing(agent, &self.local).unwrap_or_default(),
-            },
-        ]
-    }
-
-    /// The columns that are shown, each with the width to cut its cells to. Where there is little room, those that say nothing
-    /// or least are left out, so that WHY can be read, and WHY is cut.
-    fn columns(&self, rows: &[[String; 7]]) -> Vec<(usize, usize)> {
-        let widest = |column: usize| rows.iter().map(|row| width::of(&row[column])).max().unwrap_or(0);
-        let widths = COLUMNS.map(width::of);
-        let mut widths: Vec<usize> = (0..).zip(widths).map(|(at, header)| header.max(widest(at))).collect();
-        let mut shown: Vec<usize> = (0..COLUMNS.len()).collect();
-        if let Some(width) = self.width {
-            let says_nothing = |column: usize| rows.iter().all(|row| ["0", "-"].contains(&&*row[column]));
-            let others = |shown: &[usize], widths: &[usize]| -> usize {
-                shown.iter().filter(|column| **column != WHY).map(|column| widths[*column] + 2).sum()
-            };
-            let wanted = widths[WHY];
-            for (spare, least, anyway) in [
-                (RESTARTS, ENOUGH, false),
-                (NEXT_TRY, ENOUGH, false),
-                (SESSION, ENOUGH, true),
-                (RESTARTS, LEAST, true),
-                (SINCE, LEAST, true),
-                (NEXT_TRY, LEAST, true),
-            ] {
-                if others(&shown, &widths) + wanted.min(least) > width && (anyway || says_nothing(spare)) {
-                    shown.retain(|column| *column != spare);
-                }
-            }
-            let missing = (others(&shown, &widths) + wanted.min(LEAST)).saturating_sub(width);
-            widths[AGENT] = widths[AGENT].saturating_sub(missing).max(width::of(COLUMNS[AGENT]));
-            widths[WHY] = width.saturating_sub(others(&shown, &widths)).max(width::of(COLUMNS[WHY]));
-        }
-        shown.into_iter().map(|column| (column, widths[column])).collect()
-    }
-}
-
-/// What an agent is doing, since when and by which source: `working 3m5s (transcript)`.
-pub fn doing(agent: &AgentReport, local: &LocalTime) -> Option<String> {
-    let (activity, source) = (agent.activity.as_ref()?.replace('_', " "), agent.activity_source.as_ref()?);
-    let since = local.age(agent.activity_since?);
-    // The reason may have said it already.
-    let is_said =
-        |detail: &&String| agent.reason.as_ref().is_some_and(|reason| reason.contains(detail.as_str()));
-    let detail = agent.activity_detail.as_ref().filter(|detail| !is_said(detail));
-    let detail = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
-    Some(format!("{activity} {since} ({source}){detail}"))
-}
-
-/// Which Gas Town it is, where that is not the one of January.
-fn gas_town(report: &StatusReport) -> Option<Dialect> {
-    let named = Dialect::ALL.into_iter().find(|it| it.facts().name == report.gas_town);
-    named.filter(|it| *it != Dialect::default())
-}
-
-/// How many events it has written where each wakes agents; empty when there are none.
-fn events(report: &StatusReport) -> String {
-    let wake = gas_town(report).is_some_and(|it| it.facts().events_wake_agents);
-    match report.events_written {
-        written if written == 0 || !wake => String::new(),
-        1 => "\n1 line written to .events.jsonl; it woke the agents that waited\n".to_owned(),
-        written => format!("\n{written} lines written to .events.jsonl; each woke the agents that waited\n"),
-    }
-}
-
-/// How many lines of the event log could not be used; empty when there are none.
-fn feed(report: &StatusReport) -> String {
-    match report.feed["skipped"].as_u64() {
-        None | Some(0) => String::new(),
-        Some(skipped) => {
-            let last = report.feed["last_skipped"].as_str().map(|why| format!(", the last one: {why}"));
-            let lines = if skipped == 1 { "line" } else { "lines" };
-            format!("\n{skipped} {lines} of .events.jsonl could not be used{}\n", last.unwrap_or_default())
-        }
-    }
-}
-
-fn colored(cell: Cell, state: &str) -> Cell {
-    match state {
-        "alive" => cell.fg(Color::Green),
-        "waiting_at_question" | "starting" | "confirming" | "waiting" => cell.fg(Color::Yellow),
-        "crash_loop" => cell.fg(Color::Red),
-        _ => cell,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use jiff::Timestamp;
-
-    use super::*;
-    use crate::control::report::HeartbeatReport;
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    fn shown() -> Shown {
-        Shown { local: LocalTime::new(at("2026-11-25T10:00:00Z"), &TimeZone::UTC), plain: true, width: None }
-    }
-
-    fn agent(identity: &str, state: &str, reason: Option<&str>) -> AgentReport {
-        AgentReport {
-            identity: identity.into(),
-            session: identity.replace('/', "-"),
-            state: state.into(),
-            since: Some(at("2026-11-25T09:58:55Z")),
-            reason: reason.map(str::to_owned),
-            ..AgentReport::default()
-        }
-    }
-
-    #[test]
-    fn a_running_one() {
-        let mut waiting = agent("alpha/witness", "waiting", Some("restart 2"));
-        (waiting.restarts, waiting.backoff_until) = (1, Some(at("2026-11-25T10:00:30Z")));
-        let report = StatusReport {
-            running: true,
-            pid: Some(2077),
-            town: "/home/user/gt".into(),
-            started_at: Some(at("2026-11-23T01:12:08Z")),
-            heartbeat: HeartbeatReport {
-                count: 64,
-                last: Some(at("2026-11-25T09:59:20Z")),
-                late: vec!["boot".into()],
-            },
-            agents: vec![agent("deacon", "alive", None), waiting],
-            problems: [("x".to_owned(), "gt is not installed".to_owned())].into(),
-            ..StatusReport::default()
-        };
-        assert_eq!(
-            shown().text(&report, None),
-            "\
-/home/user/gt: running (PID 2077) since 2026-11-23 01:12:08
-heartbeat #64 40s ago, late: boot
-
-Problems:
-  gt is not installed
-
-AGENT          SESSION        STATE    SINCE  RESTARTS  NEXT TRY  WHY
-deacon         deacon         alive    1m5s   0         -
-alpha/witness  alpha-witness  waiting  1m5s   1         10:00:30  restart 2
-"
-        );
-    }
-
-    #[test]
-    fn what_agents_are_doing() {
-        let doing = |activity: &str, source: &str, detail: Option<&str>| AgentReport {
-            activity: Some(activity.into()),
-            activity_source: Some(source.into()),
-            activity_since: Some(at("2026-11-25T09:56:55Z")),
-            activity_detail: detail.map(str::to_owned),
-            ..agent("deacon", "alive", None)
-        };
-        let asks = AgentReport { reason: Some("Trust?".into()), ..doing("working", "transcript", None) };
-        for (agent, why) in [
-            (doing("working", "transcript", None), "working 3m5s (transcript)"),
-            (doing("logged_out", "screen", Some("run /login")), "logged out 3m5s (screen): run /login"),
-            (asks, "Trust?"),
-            (agent("deacon", "alive", None), "-"),
-        ] {
-            let table = shown().table(&[agent]).to_string();
-            assert!(table.trim_end().ends_with(why), "{table}");
-        }
-    }
-
-    #[test]
-    fn a_town_of_gas_town_1() {
-        let mut report = StatusReport {
-            running: true,
-            pid: Some(7),
-            town: "/t".into(),
-            gas_town: "1.x".into(),
-            started_at: Some(at("2026-11-25T09:00:00Z")),
-            ..StatusReport::default()
-        };
-        let head = "/t (Gas Town 1.x): running (PID 7) since 09:00:00\nno heartbeat yet\n";
-        for (written, events) in [
-            (0, ""),
-            (1, "\n1 line written to .events.jsonl; it woke the agents that waited\n"),
-            (2, "\n2 lines written to .events.jsonl; each woke the agents that waited\n"),
-        ] {
-            report.events_written = written;
-            assert_eq!(shown().text(&report, None), format!("{head}{events}"), "{written}");
-        }
-        report.gas_town = "january".into();
-        assert!(!shown().text(&report, None).contains("Gas Town"), "as it was");
-    }
-
-    #[test]
-    fn none_that_runs_and_one_that_is_silent() {
-        let nothing = StatusReport { town: "/t".into(), ..StatusReport::default() };
-        assert_eq!(shown().text(&nothing, None), "/t: not running\n");
-        let left = StatusReport { pid: Some(7), started_at: Some(at("2026-11-25T09:00:00Z")), ..nothing };
-        assert_eq!(
-            shown().text(&left, None),
-            "/t: not running\nLast known: PID 7, started 09:00:00, no heartbeat yet\n"
-        );
-        let why = "running (PID 7), but it does not answer: no answer within 1.5s";
-        assert_eq!(
-            shown().text(&StatusReport { running: true, ..left }, Some(why)),
-            format!("/t: {why}\nLast known: started 09:00:00, no heartbeat yet\n")
-        );
-    }
-
-    #[test]
-    fn lines_that_could_not_be_used_are_counted() {
-        for (feed, expected) in [
-            (serde_json::json!(null), ""),
-            (serde_json::json!({"skipped": 0}), ""),
-            (serde_json::json!({"skipped": 2}), "\n2 lines of .events.jsonl could not be used\n"),
-            (
-                serde_json::json!({"skipped": 1, "last_skipped": "it is not UTF-8"}),
-                "\n1 line of .events.jsonl could not be used, the last one: it is not UTF-8\n",
-            ),
-        ] {
-            assert_eq!(super::feed(&StatusReport { feed, ..StatusReport::default() }), expected);
-        }
-    }
-
-    /// A town in which something is wrong: long reasons and problems, with times in them.
-    fn at_night() -> StatusReport {
-        let waits = "restart 2 waits; its last start failed: `gt session restart harbor/furiosa --force` ended with 1";
-        let mut polecat = agent("harbor/polecats/furiosa", "waiting", Some(waits));
-        (polecat.restarts, polecat.backoff_until) = (1, Some(at("2026-11-25T10:00:30Z")));
-        let dolt = "Dolt does not answer on 127.0.0.1:3307 since 2026-11-25T09:58:00Z: mail, hooks and slings fail; `gt dolt \
-                    start` starts it";
-        StatusReport {
-            running: true,
-            pid: Some(2077),
-            town: "/home/user/gt".into(),
-            gas_town: "1.x".into(),
-            started_at: Some(at("2026-11-25T09:00:00Z")),
-            agents: vec![
-                agent("deacon", "alive", None),
-                agent("harbor/refinery", "absent", Some("no pending events in events/refinery")),
-                polecat,
-                agent(
-                    "mayor",
-                    "waiting_at_question",
-                    Some("asks: \"Do you trust the files in this folder?\""),
-                ),
-            ],
-            problems: [("x".to_owned(), dolt.to_owned())].into(),
-            ..StatusReport::default()
-        }
-    }
-
-    #[test]
-    fn it_fits_into_the_terminal() {
-        for width in [60, 80, 200] {
-            let text = Shown { width: Some(width), ..shown() }.text(&at_night(), None);
-            for line in text.lines() {
-                assert!(width::of(line) <= width, "{width}: {line}");
-            }
-            let flowing = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            assert!(flowing.contains("since 09:58:00: mail"), "{width}: {text}");
-            assert!(
-                flowing.contains("slings fail; `gt dolt start` starts it"),
-                "{width}: problems are whole: {text}"
+/// The answer with the agents that were asked for. An error names those that do not exist.
+fn chosen(arguments: &StatusArguments, answer: Answer<StatusReport>) -> anyhow::Result<Answer<StatusReport>> {
+    let choose = |mut report: StatusReport| {
+        for name in &arguments.names {
+            anyhow::ensure!(
+                report.agents.iter().any(|agent| is_meant(agent, name)),
+                "there is no rig or agent {name:?}; `gastown-supervisor status` lists them"
             );
-            assert_eq!(text.contains('…'), width < 200, "{width}: {text}");
         }
-        let whole = shown().text(&at_night(), None);
-        assert!(whole.contains("ended with 1\n") && whole.contains("slings fail; `gt"), "{whole}");
-        let long = vec![agent(&format!("r/polecats/{}", "x".repeat(90)), "alive", Some("why"))];
-        let long = StatusReport { agents: long, ..StatusReport::default() };
-        for width in [60, 80] {
-            let text = Shown { width: Some(width), ..shown() }.text(&long, None);
-            assert!(text.lines().all(|line| width::of(line) <= width) && text.contains("why"), "{text}");
-        }
-    }
+        let is_chosen = |agent: &AgentReport| {
+            let named =
+                arguments.names.is_empty() || arguments.names.iter().any(|name| is_meant(agent, name));
+            named && !(arguments.not_ok && Condition::of(agent).is_well())
+        };
+        report.agents.retain(is_chosen);
+        Ok(report)
+    };
+    Ok(match answer {
+        Answer::Live(report) => Answer::Live(choose(report)?),
+        Answer::Unresponsive(report, why) => Answer::Unresponsive(choose(report)?, why),
+        Answer::Offline(report) => Answer::Offline(choose(report)?),
+    })
+}
 
-    #[test]
-    fn what_is_shown_in_80_columns() {
-        assert_eq!(
-            Shown { width: Some(80), ..shown() }.text(&at_night(), None),
-            "\
-/home/user/gt (Gas Town 1.x): running (PID 2077) since 09:00:00
-no heartbeat yet
-
-Problems:
-  Dolt does not answer on 127.0.0.1:3307 since 09:58:00: mail, hooks and slings
-    fail; `gt dolt start` starts it
-
-AGENT                    STATE                NEXT TRY  WHY
-deacon                   alive                -
-harbor/refinery          absent               -         no pending events in ev…
-harbor/polecats/furiosa  waiting              10:00:30  restart 2 waits; its la…
-mayor                    waiting_at_question  -         asks: \"Do you trust the…
-"
-        );
-    }
+/// Whether a name means this agent: its rig, its identity, its session, or its own name.
+fn is_meant(agent: &AgentReport, name: &str) -> bool {
+    let name = name.trim_end_matches('/').to_lowercase();
+    let identity = agent.identity.to_lowercase();
+    let own = identity.rsplit('/').next().is_some_and(|own| own == name);
+    own || identity == name
+        || agent.session.to_lowercase() == name
+        || agent.rig.as_ref().is_some_and(|rig| rig.to_lowercase() == name)
 }

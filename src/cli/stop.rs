@@ -1,15 +1,19 @@
-//! `stop`: sends SIGTERM to the supervisor of a town, and waits until it has exited.
+//! `stop`: sends SIGTERM to the supervisor of a town, and waits until it has exited; or has it stop one agent.
 
-use std::{pin::pin, time::Duration};
+use std::{pin::pin, process::ExitCode, time::Duration};
 
 use anyhow::bail;
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 
 use super::{
-    complain, duration, say,
+    acting::{self, WaitArguments},
+    complain, completing, duration, say,
     town::{TownArgument, asked},
 };
 use crate::{
+    agent::requests::Action,
+    control::acting::Order,
     go_duration,
     service::running::{self, Stopped},
     town::paths::TownPaths,
@@ -18,34 +22,39 @@ use crate::{
 /// After this time the command prints what it waits for.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// Stops the supervisor. The agents keep running.
+/// Stops the supervisor, or one agent.
 ///
-/// It sends SIGTERM, never SIGKILL, and waits until the supervisor has released the town.
+/// Without an agent it sends SIGTERM, never SIGKILL, and waits until the supervisor has released the town. The agents keep running.
+///
+/// An agent is stopped once it is idle, and is left alone from then on, also by the next supervisor: until `start <agent>`, or until
+/// the time of --for is over, or somebody else starts it. The command returns when its session is gone.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The original `gt daemon` is stopped too; it may take two minutes while it starts agents. No supervisor running: exit code 3.
 
-Example:
-  gastown-supervisor stop --town ~/gt")]
+Examples:
+  gastown-supervisor stop --town ~/gt
+  gastown-supervisor stop toast --for 2h")]
 pub struct StopArguments {
+    /// The agent to stop, in any spelling or by its own name; without one the supervisor is stopped
+    #[arg(add = ArgValueCompleter::new(completing::agents))]
+    agent: Option<String>,
     #[command(flatten)]
     town: TownArgument,
+    /// With an agent: how long it is held; without this, until somebody starts it
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration, requires = "agent")]
+    time: Option<Duration>,
     #[command(flatten)]
     wait: WaitArguments,
 }
 
-/// How long to wait for the end.
-#[derive(Debug, Args)]
-pub struct WaitArguments {
-    /// How long to wait until the running supervisor has exited
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "130s")]
-    pub timeout: Duration,
-}
-
 /// Stops it. An error says that no supervisor runs, or why it did not stop.
-pub fn stop(arguments: &StopArguments) -> anyhow::Result<()> {
-    let paths = arguments.town.paths()?;
-    asked(stop_in(&paths, arguments.wait.timeout))
+pub fn stop(arguments: &StopArguments) -> anyhow::Result<ExitCode> {
+    let StopArguments { agent, town, time, wait } = arguments;
+    if let Some(agent) = agent {
+        return acting::act(town, agent, Order { time: *time, ..wait.order(Action::Stop) });
+    }
+    asked(stop_in(&town.paths()?, wait.for_supervisor())).map(|()| ExitCode::SUCCESS)
 }
 
 /// Stops the supervisor of this town, and prints that.

@@ -3,18 +3,18 @@
 use std::{env, future::Future, io::IsTerminal, path::PathBuf};
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueHint};
 
 use crate::{
     Client,
     town::{paths::TownPaths, root},
 };
 
-/// The option that names the town.
+/// The option that names the town; it is understood before and after the subcommand.
 #[derive(Debug, Args)]
 pub struct TownArgument {
     /// The town: a directory with mayor/town.json [default: $GT_TOWN_ROOT, $GT_ROOT, or the town around the working directory]
-    #[arg(long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR", global = true, value_hint = ValueHint::DirPath)]
     pub town: Option<PathBuf>,
 }
 

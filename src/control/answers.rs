@@ -22,8 +22,11 @@ use serde_json::json;
 use super::{
     changes,
     connections::Stays,
+    histories, orders,
+    peer::Peer,
     report::{AgentReport, Explanation, StatusReport},
     reporter::Reporter,
+    screens,
 };
 use crate::{
     agent::history::finding::{self, UnknownAgent},
@@ -43,7 +46,10 @@ pub fn router(reporter: Arc<Reporter>) -> Router {
         .route("/healthz", get(healthz))
         .route("/v1/status", get(status))
         .route("/v1/events", get(events))
-        .route("/v1/agents/{*agent}", get(explain).post(show_agent))
+        .route("/v1/agents/{*agent}", get(explain).post(command_for_agent))
+        .route("/v1/requests/{id}", get(orders::progress))
+        .route("/v1/sessions/{*agent}", get(screens::session))
+        .route("/v1/history", get(histories::since))
         .route("/v1/clear-backoff", post(clear_all))
         .route("/v1/poke", post(poke))
         .fallback(|| async { refusal(StatusCode::NOT_FOUND, "there is no such path") })
@@ -106,9 +112,18 @@ async fn explain(State(reporter): State<Arc<Reporter>>, Path(agent): Path<String
     }
 }
 
-async fn show_agent(State(reporter): State<Arc<Reporter>>, Path(path): Path<String>) -> Response {
+async fn command_for_agent(
+    State(reporter): State<Arc<Reporter>>,
+    peer: Option<Extension<Peer>>,
+    how: Result<Query<orders::How>, QueryRejection>,
+    Path(path): Path<String>,
+) -> Response {
+    if let Some(order) = orders::named(&path) {
+        return orders::take(&reporter, order, how, peer).await;
+    }
     let Some(agent) = path.strip_suffix(CLEAR_BACKOFF) else {
-        return refusal(StatusCode::NOT_FOUND, "the only command for an agent is clear-backoff");
+        let why = "the commands for an agent are restart, stop, start and clear-backoff";
+        return refusal(StatusCode::NOT_FOUND, why);
     };
     let Some(report) = reporter.report().await else { return wedged() };
     match find(&reporter, &report, agent) {
@@ -180,12 +195,12 @@ fn find(reporter: &Reporter, report: &StatusReport, text: &str) -> Result<Identi
     finding::find(text, &[], &known)
 }
 
-fn status_of(report: &StatusReport, identity: &Identity) -> Option<AgentReport> {
+pub(super) fn status_of(report: &StatusReport, identity: &Identity) -> Option<AgentReport> {
     let name = identity.to_string();
     report.agents.iter().find(|agent| agent.identity == name).cloned()
 }
 
-fn answer(of: &impl Serialize) -> Response {
+pub(super) fn answer(of: &impl Serialize) -> Response {
     match serde_json::to_string_pretty(of) {
         Ok(text) => (JSON, text + "\n").into_response(),
         Err(error) => refusal(
@@ -195,15 +210,20 @@ fn answer(of: &impl Serialize) -> Response {
     }
 }
 
-fn refusal(status: StatusCode, why: &str) -> Response {
+pub(super) fn refusal(status: StatusCode, why: &str) -> Response {
     (status, JSON, format!("{}\n", json!({"error": why}))).into_response()
 }
 
-fn wedged() -> Response {
+/// An order that cannot be carried out as things are, with the code of the reason.
+pub(super) fn refusal_with_code(why: &str, code: &str) -> Response {
+    (StatusCode::CONFLICT, JSON, format!("{}\n", json!({"error": why, "code": code}))).into_response()
+}
+
+pub(super) fn wedged() -> Response {
     refusal(StatusCode::SERVICE_UNAVAILABLE, "the root actor does not answer")
 }
 
-fn no_such_agent(unknown: &UnknownAgent) -> Response {
+pub(super) fn no_such_agent(unknown: &UnknownAgent) -> Response {
     let close: Vec<String> = unknown.close.iter().map(ToString::to_string).collect();
     let text = json!({"error": unknown.to_string(), "close": close});
     (StatusCode::NOT_FOUND, JSON, format!("{text}\n")).into_response()

@@ -10,15 +10,19 @@ use std::{
 };
 
 use hyper::{StatusCode, body::Bytes};
+use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
+    histories::Happened,
     http::{AskError, Http},
     left_behind,
-    report::{Explanation, StatusReport},
+    report::{Explanation, ProblemReport, StatusReport},
+    screens::SessionReport,
 };
 use crate::{
+    processes::standstill,
     terminal,
     town::{
         files::{Disk, Files, LockState},
@@ -67,6 +71,9 @@ pub enum ClientError {
     /// There is no such agent; the text names similar ones.
     #[error("{0}")]
     UnknownAgent(String),
+    /// It was not done in time; the text says how far it is.
+    #[error("{0}")]
+    TimedOut(String),
     /// The settings could not be used; the text names the place and the reason.
     #[error("{0}")]
     Settings(String),
@@ -158,9 +165,10 @@ impl Client {
             Err(ClientError::NotRunning(_)) => Answer::Offline(left_behind::report(&Disk, &self.paths).await),
             Err(silent) => {
                 let mut report = left_behind::report(&Disk, &self.paths).await;
-                report.running = true;
+                (report.running, report.died) = (true, false);
                 report.pid = pid::read(&self.paths.pid_file()).or(report.pid);
                 report.problems.insert("control/silent".to_owned(), silent.to_string());
+                report.problem_list = ProblemReport::listed(&report.problems, |_| None);
                 Answer::Unresponsive(report, silent.to_string())
             }
         }
@@ -174,7 +182,7 @@ impl Client {
     /// do not know the agent.
     pub async fn explain(&self, agent: &str) -> Result<Answer<Explanation>, ClientError> {
         let left = || left_behind::explanation(&Disk, &self.paths, agent);
-        match self.get(&format!("/v1/agents/{}", in_path(agent))).await {
+        match self.explain_live(agent).await {
             Ok(explanation) => Ok(Answer::Live(explanation)),
             Err(ClientError::NotRunning(_)) => match left().await {
                 Ok(explanation) => Ok(Answer::Offline(explanation)),
@@ -185,6 +193,36 @@ impl Client {
                 // The supervisor that does not answer may know it.
                 Err(_) => Err(ClientError::Unresponsive(why)),
             },
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The same as [`explain`](Self::explain), of a running supervisor only.
+    ///
+    /// # Errors
+    /// When no supervisor answers, or the agent is unknown.
+    pub(crate) async fn explain_live(&self, agent: &str) -> Result<Explanation, ClientError> {
+        self.get(&format!("/v1/agents/{}", in_path(agent))).await
+    }
+
+    /// Where an agent's session is, with the last `lines` lines of its pane.
+    ///
+    /// # Errors
+    /// When no supervisor answers, or the agent is unknown.
+    pub(crate) async fn session(&self, agent: &str, lines: u16) -> Result<SessionReport, ClientError> {
+        self.get(&format!("/v1/sessions/{}?lines={lines}", in_path(agent))).await
+    }
+
+    /// What happened to all agents since a time, oldest first. Without a supervisor, what the last one saved.
+    ///
+    /// # Errors
+    /// When a supervisor runs and does not answer.
+    pub(crate) async fn history(&self, since: Timestamp) -> Result<Answer<Vec<Happened>>, ClientError> {
+        match self.get(&format!("/v1/history?since={}", in_path(&since.to_string()))).await {
+            Ok(happened) => Ok(Answer::Live(happened)),
+            Err(ClientError::NotRunning(_)) => {
+                Ok(Answer::Offline(left_behind::happened(&Disk, &self.paths, since).await))
+            }
             Err(error) => Err(error),
         }
     }
@@ -214,11 +252,11 @@ impl Client {
         self.understood::<serde_json::Value>(answer).await.map(drop)
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         self.understood(self.http.get(path).await).await
     }
 
-    async fn understood<T: DeserializeOwned>(
+    pub(super) async fn understood<T: DeserializeOwned>(
         &self,
         answer: Result<(StatusCode, Bytes), AskError>,
     ) -> Result<T, ClientError> {
@@ -252,7 +290,8 @@ impl Client {
                     return ClientError::Unresponsive(original);
                 }
                 let who = pid.map_or("PID unknown".to_owned(), |pid| format!("PID {pid}"));
-                ClientError::Unresponsive(format!("running ({who}), but it does not answer: {error}"))
+                let why = pid.and_then(standstill::of).unwrap_or_else(|| error.to_string());
+                ClientError::Unresponsive(format!("running ({who}), but it does not answer: {why}"))
             }
             Err(unknown) => {
                 ClientError::Unresponsive(format!("{error}; cannot tell whether it runs: {unknown}"))
@@ -264,7 +303,7 @@ impl Client {
 /// The characters that stay unescaped in a part of a path, including slashes, which are part of identities.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.');
 
-fn in_path(text: &str) -> PercentEncode<'_> {
+pub(super) fn in_path(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, PLAIN)
 }
 

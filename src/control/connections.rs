@@ -25,6 +25,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+use super::peer::Peer;
+
 /// Maximum number of connections.
 const MOST: usize = 64;
 /// How long the head of a request may take to arrive.
@@ -88,6 +90,10 @@ pub async fn serve(listener: UnixListener, router: Router) {
 
 async fn connection(stream: UnixStream, router: Router, stays: Stays) {
     let asks = stays.clone();
+    let router = match Peer::of(&stream) {
+        Some(peer) => router.layer(Extension(peer)),
+        None => router,
+    };
     let router = router.layer(Extension(stays.clone())).layer(map_request(move |request: Request| {
         asks.asks();
         async move { request }

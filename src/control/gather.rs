@@ -9,48 +9,74 @@ use std::{
 };
 
 use futures::future::join_all;
+use jiff::SignedDuration;
 use ractor::ActorRef;
 use serde_json::Value;
+use tokio::time::timeout;
 
-use super::report::{ActorReport, AgentReport, StatusReport};
+use super::report::{ActorReport, AgentReport, GateReport, ProblemReport, StatusReport};
 use crate::{
+    agent::permission,
     deps::Deps,
     ports::problems::OpenProblems,
+    processes,
     supervision::{
         child::{Answer, ask},
         status::AgentStatus,
     },
+    town::identity::RigName,
     tree::{
         housekeeping::Process,
         root::{RootMsg, RootSnapshot},
     },
 };
 
-/// Asks the root and all other actors; `None` when the root does not answer within the limit.
+/// What the root and all other actors answered that were asked at the same time.
+#[derive(Debug)]
+pub struct Wave {
+    /// The root's answer.
+    pub root: RootSnapshot,
+    /// Each other actor, by name; `None` when it did not answer within the limit.
+    pub answers: Vec<(String, Option<Answer>)>,
+    /// Those that did not answer.
+    pub silent: Vec<String>,
+}
+
+/// Asks the root and all other actors in one wave; `None` when the root does not answer within the limit.
+pub async fn ask_all(deps: &Deps, root: &ActorRef<RootMsg>, limit: Duration) -> Option<Wave> {
+    let asked = deps.directory.by_name().into_iter().filter(|(_, actor)| actor.is_asked());
+    let answers = asked.map(|(name, actor)| async move { (name, actor.ask(limit).await) });
+    let (root, answers) = futures::join!(ask(root, RootMsg::Status, limit), join_all(answers));
+    let silent = answers.iter().filter(|(_, answer)| answer.is_none()).map(|(name, _)| name.clone());
+    Some(Wave { root: root?, silent: silent.collect(), answers })
+}
+
+/// The status of the town; `None` when the root does not answer within the limit.
 pub async fn gather(
     (deps, open): (&Deps, &OpenProblems),
     process: Process,
     root: &ActorRef<RootMsg>,
     limit: Duration,
 ) -> Option<StatusReport> {
-    let asked = deps.directory.by_name().into_iter().filter(|(_, actor)| actor.is_asked());
-    let answers = asked.map(|(name, actor)| async move { (name, actor.ask(limit).await) });
-    let (root, answers) = futures::join!(ask(root, RootMsg::Status, limit), join_all(answers));
-    let RootSnapshot { heartbeat, settings, mut actors, supervised, .. } = root?;
+    let closed = timeout(limit, gates(deps));
+    let (wave, gates) = futures::join!(ask_all(deps, root, limit), closed);
+    let Wave { root, answers, silent } = wave?;
+    let RootSnapshot { heartbeat, settings, mut actors, supervised, .. } = root;
     let (mut agents, mut figures) = (Vec::new(), BTreeMap::<&str, Value>::new());
-    let mut silent = Vec::new();
-    for (name, answer) in answers {
+    for answer in answers.into_iter().filter_map(|(_, answer)| answer) {
         match answer {
-            Some(Answer::Agent(agent)) => agents.push(AgentReport::of(*agent)),
-            Some(Answer::Actors(children)) => actors.extend(children),
-            Some(Answer::Figures(key, value)) => drop(figures.insert(key, value)),
-            None => silent.push(name),
+            Answer::Agent(agent) => agents.push(AgentReport::of(*agent)),
+            Answer::Actors(children) => actors.extend(children),
+            Answer::Figures(key, value) => drop(figures.insert(key, value)),
         }
     }
     let mut problems = open.list();
     if !silent.is_empty() {
         problems.insert("actors/silent".to_owned(), format!("no answer from: {}", silent.join(", ")));
     }
+    let (ages, now) = (open.ages(), deps.now().wall);
+    let since = |key: &str| now.checked_sub(SignedDuration::try_from(*ages.get(key)?).ok()?).ok();
+    let problem_list = ProblemReport::listed(&problems, since);
     for actor in &mut actors {
         actor.silent = silent.contains(&actor.name);
     }
@@ -59,6 +85,7 @@ pub async fn gather(
     let mut figures = |key| figures.remove(key).unwrap_or_default();
     Some(StatusReport {
         running: true,
+        died: false,
         pid: Some(process.pid),
         town: deps.paths.root().to_string_lossy().into_owned(),
         gas_town: deps.dialect().facts().name.to_owned(),
@@ -67,15 +94,32 @@ pub async fn gather(
         started_at: Some(process.started_at),
         heartbeat,
         settings,
+        binary_replaced: processes::own_binary_was_replaced(),
+        // A disk that does not answer is a problem of its own.
+        gates: gates.unwrap_or_default(),
         agents,
         events_written: deps.writes.events.written(),
         actors,
         problems,
+        problem_list,
         deaths: figures("deaths"),
         accounts: figures("accounts"),
         feed: figures("feed"),
         convoys: figures("convoys"),
     })
+}
+
+/// What keeps the town or its rigs from being started.
+async fn gates(deps: &Deps) -> Vec<GateReport> {
+    let agents = deps.directory.actors();
+    let rigs: BTreeSet<RigName> = agents.iter().filter_map(|(agent, _)| agent.rig().cloned()).collect();
+    let closed = permission::closed(deps, rigs).await.into_iter();
+    let report = closed.map(|(rig, denial)| GateReport {
+        rig: rig.map(|rig| rig.to_string()),
+        code: denial.code().to_owned(),
+        text: denial.to_string(),
+    });
+    report.collect()
 }
 
 /// The supervised agents whose actors did not answer, with the known reason.

@@ -4,7 +4,12 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use super::report::{AgentReport, Explanation, HeartbeatReport, StatusReport};
+use jiff::Timestamp;
+
+use super::{
+    histories::{self, Happened},
+    report::{AgentReport, Explanation, HeartbeatReport, ProblemReport, StatusReport},
+};
 use crate::{
     agent::{
         history::{
@@ -34,6 +39,7 @@ pub async fn report(files: &dyn Files, paths: &TownPaths) -> StatusReport {
     match read(files, paths, &paths.state(), daemon_state::parse).await {
         Reading::Good(state) => {
             report.pid = Some(state.pid);
+            report.died = state.running;
             report.started_at = state.started_at;
             report.heartbeat = HeartbeatReport {
                 count: state.heartbeat_count,
@@ -63,6 +69,8 @@ pub async fn report(files: &dyn Files, paths: &TownPaths) -> StatusReport {
         Reading::Missing => {}
         Reading::Bad(problem) => note(&mut report, &problem),
     }
+    report.agents.sort_by(|a, b| a.identity.cmp(&b.identity));
+    report.problem_list = ProblemReport::listed(&report.problems, |_| None);
     report
 }
 
@@ -78,6 +86,13 @@ pub async fn explanation(
     let History { phase, entries, .. } = histories.remove(&identity).unwrap_or_default();
     let agent = Some(AgentReport::left_behind(&identity, phase));
     Ok(Explanation { agent, entries, identity: identity.to_string() })
+}
+
+/// What happened to all agents since a time, oldest first.
+pub async fn happened(files: &dyn Files, paths: &TownPaths, since: Timestamp) -> Vec<Happened> {
+    let all = histories(files, paths).await.unwrap_or_default();
+    let of_all = all.into_iter().map(|(identity, history)| (identity.to_string(), history.entries));
+    histories::in_order(of_all, Some(since))
 }
 
 /// The histories of the agents that have entries.

@@ -3,18 +3,25 @@
 //! HTTP on the socket `daemon/supervisor.sock` (mode 0600), so that `curl --unix-socket daemon/supervisor.sock
 //! http://town/v1/status` works as well as our own commands. A response is a projection of what the actors know
 //! (`report`). A request does not wait for work in progress and does not delay it. A command takes the same path as a
-//! signal. Nothing here may decide anything about an agent.
+//! signal, or as a request by mail (`orders`). Nothing here may decide anything about an agent.
 
+pub(crate) mod acting;
 pub mod actor;
 mod answers;
 mod changes;
 pub mod client;
 mod connections;
 pub mod gather;
+pub(crate) mod histories;
 pub mod http;
 mod left_behind;
+mod orders;
+mod peer;
 mod reload;
 pub mod report;
 mod reporter;
+pub(crate) mod screens;
+pub mod severity;
+pub mod summary;
 
 pub use reload::Reloaded;

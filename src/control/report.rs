@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::severity::{self, Severity};
 use crate::{
     agent::{history::Entry, phase::Phase, reason::MEMORY},
     supervision::status::AgentStatus,
@@ -29,11 +30,14 @@ pub use crate::supervision::heartbeat::HeartbeatReport;
 /// assert_eq!(waiting.map(|agent| agent.identity.as_str()).collect::<Vec<_>>(), ["deacon"]);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StatusReport {
     /// Whether a supervisor runs.
     pub running: bool,
+    /// Whether none runs and the last one did not end in order: it was killed, or crashed.
+    pub died: bool,
     /// Its PID; that of the last supervisor when none runs.
     pub pid: Option<u32>,
     /// The town's directory.
@@ -50,6 +54,10 @@ pub struct StatusReport {
     pub heartbeat: HeartbeatReport,
     /// Which settings are in force.
     pub settings: SettingsState,
+    /// Whether the program on disk was replaced since this supervisor started: `restart` takes the new one.
+    pub binary_replaced: bool,
+    /// What keeps the town or a rig from being started: emergency stop, `gt down`, parked or docked rigs.
+    pub gates: Vec<GateReport>,
     /// All agents, ordered by identity.
     pub agents: Vec<AgentReport>,
     /// How many lines it has written to `.events.jsonl`; in a town of Gas Town 1.x each wakes the agents that wait.
@@ -58,6 +66,8 @@ pub struct StatusReport {
     pub actors: Vec<ActorReport>,
     /// What is wrong now: key and text.
     pub problems: BTreeMap<String, String>,
+    /// The same, the worst and then the newest first, with what else is known of each.
+    pub problem_list: Vec<ProblemReport>,
     /// Figures of the death window; `null` when it does not answer.
     pub deaths: Value,
     /// The accounts that are held, and why.
@@ -68,7 +78,59 @@ pub struct StatusReport {
     pub convoys: Value,
 }
 
+/// One problem.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
+pub struct ProblemReport {
+    /// Its key.
+    pub key: String,
+    /// Its text.
+    pub text: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Since when it is open; `None` when no supervisor says.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
+    /// The agent that it concerns.
+    #[serde(default)]
+    pub agent: Option<String>,
+}
+
+impl ProblemReport {
+    /// A problem with this key and text.
+    pub(crate) fn new(key: &str, text: &str, since: Option<Timestamp>) -> Self {
+        let agent = severity::agent(key).map(|agent| agent.to_string());
+        let (key, severity) = (key.to_owned(), severity::of(key));
+        ProblemReport { key, text: text.to_owned(), severity, since, agent }
+    }
+
+    /// These problems with what is known of each, the worst and then the newest first.
+    pub(crate) fn listed(
+        problems: &BTreeMap<String, String>,
+        since: impl Fn(&str) -> Option<Timestamp>,
+    ) -> Vec<Self> {
+        let mut list: Vec<_> =
+            problems.iter().map(|(key, text)| ProblemReport::new(key, text, since(key))).collect();
+        list.sort_by_key(|problem| (problem.severity, std::cmp::Reverse(problem.since), problem.key.clone()));
+        list
+    }
+}
+
+/// What keeps the town or one rig from being started.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct GateReport {
+    /// The rig; `None` for the whole town.
+    pub rig: Option<String>,
+    /// The code, such as `emergency_stop`, `town_shutdown` or `rig_parked`.
+    pub code: String,
+    /// The text for people.
+    pub text: String,
+}
+
 /// The state of one agent.
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AgentReport {
@@ -116,6 +178,7 @@ pub struct AgentReport {
 /// assert_eq!(explanation.entries[0].state, Some(Phase::Confirming));
 /// # Ok::<(), serde_json::Error>(())
 /// ```
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
     /// The agent.

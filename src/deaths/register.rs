@@ -72,7 +72,7 @@ pub struct LastMassDeath {
 pub struct DeathsSnapshot {
     /// Different sessions that died within the last window and are no part of a mass death.
     pub in_window: usize,
-    /// Whether restarts are paced: a mass death was reported and its follow-up is not due yet.
+    /// Whether restarts are paced: there was a mass death and its follow-up is not due yet.
     pub paced: bool,
     /// Sessions the follow-up will name, so far.
     pub follow_up: usize,
@@ -196,6 +196,10 @@ mod tests {
     use super::*;
     use crate::{town::identity::Identity, watchers::deaths::words};
 
+    fn at_once() -> Policy {
+        Policy { settle: Duration::ZERO, ..Policy::default() }
+    }
+
     fn at(millis: u64) -> Now {
         let wall = "2026-02-02T08:00:00Z".parse::<Timestamp>().unwrap();
         let passed = jiff::SignedDuration::from_millis(millis as i64);
@@ -211,7 +215,7 @@ mod tests {
             with_server: false,
             for_memory: false,
         };
-        register.record(death, at(now), &Policy::default());
+        register.record(death, at(now), &at_once());
     }
 
     fn tell(register: &DeathRegister) -> Option<(bool, Vec<String>)> {
@@ -224,7 +228,7 @@ mod tests {
 
     #[test]
     fn an_alert_and_its_follow_up_stay_until_they_are_reported_and_delivered() {
-        let (register, policy) = (DeathRegister::default(), Policy::default());
+        let (register, policy) = (DeathRegister::default(), at_once());
         assert_eq!((register.unreported(), register.due_in(at(0))), (None, None));
         for (session, now) in [("a", 0), ("b", 10), ("c", 20), ("d", 30)] {
             dies(&register, session, now);
@@ -254,7 +258,7 @@ mod tests {
 
     #[test]
     fn turns_taken_at_once_or_in_their_time() {
-        let policy = Policy::default();
+        let policy = at_once();
         for (name, at_once) in [("at once", true), ("in their time", false)] {
             let register = DeathRegister::default();
             for session in ["a", "b", "c"] {

@@ -1,8 +1,8 @@
 //! The death window: which deaths become an alert, which become its follow-up, and what may have caused them. Pure.
 //!
 //! Gas Town's own daemon (0.2.6, `internal/daemon/daemon.go`) names the sessions that died within 30 s when the third
-//! death comes, and starts over with the fourth: of five sessions that die together it names three. Here one more
-//! window follows the alert, and the deaths in it are reported together. Deaths count by the time they were
+//! death comes, and starts over with the fourth: of five sessions that die together it names three. Here the alert
+//! waits `deaths.settle` from the third death on, so that it names those who died together; one more window follows it, and the deaths in it are reported together. Deaths count by the time they were
 //! *noticed*; they are confirmed seconds later, and in a different order. Nothing here may act or read a clock.
 
 use std::{collections::BTreeSet, time::Duration};
@@ -63,6 +63,8 @@ pub enum Decision {
 pub struct Window {
     /// Deaths that are no part of a mass death so far, in the order in which they were noticed.
     noted: Vec<ConfirmedDeath>,
+    /// When the alert about a mass death that was found is due (monotonic).
+    settles: Option<Duration>,
     open: Option<MassDeath>,
 }
 
@@ -103,7 +105,15 @@ impl Window {
         let kept = policy.window + LATEST;
         self.noted.retain(|death| now.since(death.noticed) <= kept);
         let alert = once(together(&self.noted, policy).into_iter());
-        let Some(first) = alert.first() else { return Decision::Leave };
+        let Some(first) = alert.first() else {
+            self.settles = None;
+            return Decision::Leave;
+        };
+        // Those who die together are found one after the other.
+        if now.mono < *self.settles.get_or_insert(now.mono + policy.settle) {
+            return Decision::Leave;
+        }
+        self.settles = None;
         let (first, follow_up_in) = (first.noticed.mono, policy.window + STRAGGLERS.min(policy.window));
         let mut open = MassDeath {
             alert: alert.clone(),
@@ -121,14 +131,15 @@ impl Window {
         Decision::Alert { deaths: alert, follow_up_in }
     }
 
-    /// Whether restarts are paced: from an alert until its follow-up is due.
+    /// Whether restarts are paced: from the death that makes a mass death until its follow-up is due.
     pub fn paced(&self, now: Now) -> bool {
-        self.open.as_ref().is_some_and(|open| now.mono < open.closes)
+        self.settles.is_some() || self.open.as_ref().is_some_and(|open| now.mono < open.closes)
     }
 
-    /// The time until the follow-up is due; `None` when there is none.
+    /// The time until the alert or its follow-up is due; `None` when there is none.
     pub fn due_in(&self, now: Now) -> Option<Duration> {
-        Some(self.open.as_ref()?.closes.saturating_sub(now.mono))
+        let due = self.settles.or_else(|| Some(self.open.as_ref()?.closes))?;
+        Some(due.saturating_sub(now.mono))
     }
 
     /// How many sessions the follow-up would name now.

@@ -18,6 +18,11 @@ fn death(session: &str, noticed: u64) -> ConfirmedDeath {
     }
 }
 
+/// The defaults, but the alert waits for nobody.
+fn at_once() -> Policy {
+    Policy { settle: Duration::ZERO, ..Policy::default() }
+}
+
 /// What was reported at which second: `!` before an alert, `+` before a follow-up.
 type Tells = Vec<(u64, String)>;
 
@@ -79,7 +84,7 @@ fn window_grid() {
         ("two in a row", &[("a", 0, 1), ("b", 0, 1), ("c", 0, 1), ("d", 9, 9), ("x", 32, 33), ("y", 33, 34), ("z", 34, 35)], &[(1, "!a b c"), (37, "+d"), (37, "!x y z")]),
     ];
     for (name, deaths, expected) in cases {
-        let tells = run(deaths, &Policy::default(), 120);
+        let tells = run(deaths, &at_once(), 120);
         let expected: Tells = expected.iter().map(|(at, text)| (*at, (*text).to_owned())).collect();
         assert_eq!(tells, expected, "{name}");
     }
@@ -90,7 +95,7 @@ fn a_hundred_at_once_are_one_alert_and_one_follow_up() {
     let names: Vec<String> = (0..100).map(|n| format!("s{n:02}")).collect();
     let deaths: Vec<_> =
         names.iter().enumerate().map(|(n, name)| (name.as_str(), 0, 1 + n as u64 % 5)).collect();
-    let tells = run(&deaths, &Policy::default(), 600);
+    let tells = run(&deaths, &at_once(), 600);
     assert_eq!(tells.len(), 2, "{tells:?}");
     let mut told: Vec<&str> = tells.iter().flat_map(|(_, text)| text[1..].split(' ')).collect();
     told.sort_unstable();
@@ -99,7 +104,7 @@ fn a_hundred_at_once_are_one_alert_and_one_follow_up() {
 
 #[test]
 fn paced_from_the_alert_until_the_follow_up() {
-    let policy = Policy::default();
+    let policy = at_once();
     let mut window = Window::default();
     for (session, second) in [("a", 10), ("b", 11)] {
         assert_eq!(window.died(death(session, second), at(second), &policy), Decision::Leave);
@@ -117,8 +122,37 @@ fn paced_from_the_alert_until_the_follow_up() {
 }
 
 #[test]
+fn the_alert_waits_for_those_who_die_together() {
+    let policy = Policy::default();
+    assert_eq!(policy.settle, Duration::from_secs(2));
+    #[rustfmt::skip]
+    let cases: [(&str, &[(&str, u64, u64)], &[(u64, &str)]); 5] = [
+        ("three", &[("a", 0, 1), ("b", 0, 1), ("c", 0, 1)], &[(3, "!a b c")]),
+        ("five, one after the other", &[("a", 0, 1), ("b", 0, 1), ("c", 0, 1), ("d", 0, 2), ("e", 1, 3)], &[(3, "!a b c d e")]),
+        ("the last too late", &[("a", 0, 1), ("b", 0, 1), ("c", 0, 1), ("d", 0, 4)], &[(3, "!a b c"), (39, "+d")]),
+        ("a later one does not delay it", &[("a", 0, 1), ("b", 0, 1), ("c", 0, 1), ("d", 2, 2), ("e", 3, 3)], &[(3, "!a b c d e")]),
+        ("in order of their ends", &[("c", 9, 10), ("b", 8, 10), ("d", 9, 10), ("a", 7, 12)], &[(12, "!a b c d")]),
+    ];
+    for (name, deaths, expected) in cases {
+        let tells = run(deaths, &policy, 120);
+        let expected: Tells = expected.iter().map(|(at, text)| (*at, (*text).to_owned())).collect();
+        assert_eq!(tells, expected, "{name}");
+    }
+    // Restarts are paced from the third death on, not from the alert.
+    let mut window = Window::default();
+    for session in ["a", "b"] {
+        assert_eq!(window.died(death(session, 10), at(10), &policy), Decision::Leave);
+    }
+    assert!(!window.paced(at(10)) && window.due_in(at(10)).is_none());
+    assert_eq!(window.died(death("c", 10), at(10), &policy), Decision::Leave);
+    assert!(window.paced(at(10)) && window.paced(at(12)));
+    assert_eq!(window.due_in(at(11)), Some(Duration::from_secs(1)));
+    assert!(matches!(window.review(at(12), &policy), Decision::Alert { .. }));
+}
+
+#[test]
 fn a_short_window_is_not_waited_for_longer_than_itself() {
-    let policy = Policy { window: Duration::from_secs(2), ..Policy::default() };
+    let policy = Policy { window: Duration::from_secs(2), ..at_once() };
     let tells = run(&[("a", 0, 0), ("b", 0, 0), ("c", 0, 0), ("d", 1, 1)], &policy, 20);
     assert_eq!(tells, [(0, "!a b c".to_owned()), (4, "+d".to_owned())]);
 }
@@ -205,11 +239,12 @@ fn model(deaths: &[(&str, u64, u64)], policy: &Policy, until: u64) -> Tells {
     };
     let mut all: Vec<(u64, String)> = Vec::new(); // not reported in any way
     let mut open: Option<(u64, Vec<(u64, String)>)> = None; // the time of the alert, and its sessions
+    let mut settles: Option<u64> = None;
     let mut tells = Tells::new();
     for second in 0..=until {
         let confirmed = deaths.iter().filter(|(_, _, confirmed)| *confirmed == second);
         let mut steps: Vec<_> = confirmed.map(Some).collect();
-        if open.is_some() {
+        if open.is_some() || settles.is_some() {
             steps.push(None); // it may close by itself
         }
         for step in steps {
@@ -235,7 +270,8 @@ fn model(deaths: &[(&str, u64, u64)], policy: &Policy, until: u64) -> Tells {
                 }
             }
             let alert = if open.is_none() { massed(&all) } else { Vec::new() };
-            if !alert.is_empty() {
+            if !alert.is_empty() && second >= *settles.get_or_insert(second + policy.settle.as_secs()) {
+                settles = None;
                 say(&mut tells, second, "!", &names(&alert));
                 let mut of: Vec<(u64, String)> = Vec::new();
                 for it in alert {
@@ -257,11 +293,13 @@ proptest::proptest! {
         deaths in proptest::collection::vec((0..12_usize, 0..200_u64, 0..20_u64), 0..40),
         threshold in 1..6_u32,
         window in 1..40_u64,
+        settle in 0..4_u64,
     ) {
         let names: Vec<String> = (0..12).map(|n| format!("s{n}")).collect();
         let deaths: Vec<(&str, u64, u64)> =
             deaths.iter().map(|(n, noticed, lag)| (names[*n].as_str(), *noticed, noticed + lag)).collect();
-        let policy = Policy { window: Duration::from_secs(window), threshold, ..Policy::default() };
+        let (window, settle) = (Duration::from_secs(window), Duration::from_secs(settle));
+        let policy = Policy { window, threshold, settle, ..Policy::default() };
         let tells = run(&deaths, &policy, 400);
         proptest::prop_assert_eq!(&tells, &model(&deaths, &policy, 400));
         // A follow-up together with its alert: no session twice.

@@ -302,6 +302,7 @@ impl Examination {
             waits,
             deps.starts.role_beads.peek(deps).await,
             deps.accounts.peek(deps).await,
+            deps.alerts.peek(deps).await,
             incidents,
             histories,
             FeedProgress::new(deps.paths.supervisor_dir()).peek(deps).await,

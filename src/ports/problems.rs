@@ -5,9 +5,10 @@
 //! key; a caller that finds it in order [`clear`](Problems::clear)s the key. Only a change is logged. It must not decide
 //! anything, and nothing may depend on its content: [`Problems`] cannot be read, and only reports get [`OpenProblems`].
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 /// The longest text of a problem, in characters: it may repeat text from other programs.
 const LONGEST: usize = 2000;
@@ -23,7 +24,15 @@ pub struct Problems(Open);
 #[derive(Debug, Clone)]
 pub struct OpenProblems(Open);
 
-type Open = Arc<Mutex<BTreeMap<String, String>>>;
+type Open = Arc<Mutex<BTreeMap<String, Problem>>>;
+
+/// What is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Problem {
+    text: String,
+    /// When its key was first reported (tokio's clock, which tests pause).
+    since: Instant,
+}
 
 impl Problems {
     /// Without open problems; the end to report to, and the end to read from.
@@ -37,15 +46,15 @@ impl Problems {
     pub fn report(&self, key: impl Into<String>, text: impl Into<String>) {
         let (key, text) = (key.into(), bounded(text.into()));
         let mut open = self.0.lock();
-        if open.get(&key) != Some(&text) {
+        if open.get(&key).is_none_or(|before| before.text != text) {
             tracing::warn!(problem = key, "{text}");
-            open.insert(key, text);
+            insert(&mut open, &key, text);
         }
     }
 
     /// Records a problem without a line in the log, for a caller that has logged it already, or cannot.
     pub fn note(&self, key: &str, text: String) {
-        self.0.lock().insert(key.to_owned(), bounded(text));
+        insert(&mut self.0.lock(), key, bounded(text));
     }
 
     /// Notes all problems of one kind as one: the first text, and how many more there are; an empty list clears it. For
@@ -63,7 +72,7 @@ impl Problems {
         }
         let text = bounded(format!("{first} (and {more} more of this kind)"));
         let mut open = self.0.lock();
-        let before = open.insert(key.to_owned(), text.clone());
+        let before = insert(&mut open, key, text.clone());
         if before.is_none_or(|before| !before.ends_with(" more of this kind)")) {
             tracing::warn!(problem = key, "{text}");
         }
@@ -71,8 +80,8 @@ impl Problems {
 
     /// Notes that `key` is in order again; logged when it was wrong before.
     pub fn clear(&self, key: &str) {
-        if let Some(text) = self.0.lock().remove(key) {
-            tracing::info!(problem = key, "Resolved: {text}");
+        if let Some(problem) = self.0.lock().remove(key) {
+            tracing::info!(problem = key, "Resolved: {}", problem.text);
         }
     }
 
@@ -105,11 +114,33 @@ impl OpenProblems {
     pub fn list(&self) -> BTreeMap<String, String> {
         let open = self.0.lock();
         let mut shown: BTreeMap<String, String> =
-            open.iter().take(MOST).map(|(key, text)| (key.clone(), text.clone())).collect();
+            open.iter().take(MOST).map(|(key, problem)| (key.clone(), problem.text.clone())).collect();
         if open.len() > MOST {
             shown.insert("more".to_owned(), format!("and {} more problems, see the log", open.len() - MOST));
         }
         shown
+    }
+
+    /// What `select` makes of the key and text of each open problem, however many there are.
+    pub fn select<T>(&self, mut select: impl FnMut(&str, &str) -> Option<T>) -> Vec<T> {
+        self.0.lock().iter().filter_map(|(key, problem)| select(key, &problem.text)).collect()
+    }
+
+    /// For how long each of them has been open.
+    pub fn ages(&self) -> BTreeMap<String, Duration> {
+        self.0.lock().iter().take(MOST).map(|(key, problem)| (key.clone(), problem.since.elapsed())).collect()
+    }
+}
+
+/// Notes a problem; one that lasts keeps its beginning. Returns its text before.
+#[allow(clippy::disallowed_methods, reason = "who reports has no clock, and only reports read for how long")]
+fn insert(open: &mut BTreeMap<String, Problem>, key: &str, text: String) -> Option<String> {
+    match open.get_mut(key) {
+        Some(problem) => Some(std::mem::replace(&mut problem.text, text)),
+        None => {
+            open.insert(key.to_owned(), Problem { text, since: Instant::now() });
+            None
+        }
     }
 }
 

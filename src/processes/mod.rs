@@ -18,6 +18,7 @@ pub mod pidfd;
 #[cfg(any(test, not(target_os = "linux")))]
 mod portable;
 pub mod shared;
+pub mod standstill;
 pub mod table;
 mod target;
 mod tree;
@@ -31,10 +32,18 @@ pub use invocation::Invocation;
 pub(crate) use invocation::is_interpreter;
 pub use target::Target;
 
+/// What Linux appends to the path of a running program whose file was replaced or removed.
+const REPLACED: &str = " (deleted)";
+
+/// Whether the file of this program was replaced or removed since it was started; false where that cannot be seen.
+pub fn own_binary_was_replaced() -> bool {
+    std::env::current_exe().is_ok_and(|path| path.to_string_lossy().ends_with(REPLACED))
+}
+
 /// The base name of a program's path, without the mark that Linux adds when the file was replaced while the program
 /// runs.
 fn base_name(path: &str) -> Option<String> {
-    let path = path.strip_suffix(" (deleted)").unwrap_or(path);
+    let path = path.strip_suffix(REPLACED).unwrap_or(path);
     path.rsplit('/').next().filter(|name| !name.is_empty()).map(str::to_owned)
 }
 

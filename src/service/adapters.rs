@@ -10,6 +10,7 @@ use crate::{
     commands::{Commands, runner::Runner},
     deps::Deps,
     ledger::{convoys::SqliteConvoys, dolt_server::LocalDolt, sqlite::SqliteBeads},
+    network::https::Https,
     ports::{
         Jitter, Ports,
         dolt::{self, Dolt},
@@ -58,6 +59,7 @@ pub async fn deps(
         sessions: Arc::new(Tmux::new(tmux)),
         processes: Arc::new(SystemProcesses::new()),
         commands: Arc::new(runner),
+        network: Arc::new(Https::default()),
         files: Arc::new(Disk),
         journals: Arc::new(DiskJournals::default()),
         clock: Arc::new(SystemClock::new()),

@@ -22,6 +22,10 @@ use crate::{
     tree::housekeeping::Process,
 };
 
+/// The exit code of a stop that took too long or was requested twice: that of a program which a shell saw ended by TERM. A unit
+/// must know it from a failure, after which the supervisor is started again: `gt down` is to have its way.
+pub const DISORDERLY: i32 = 128 + 15;
+
 /// The files to put in order before the process exits.
 #[derive(Debug, Clone, Default)]
 pub struct LastResort {
@@ -61,7 +65,7 @@ impl LastResort {
                 let _ = is_done.recv_timeout(stopping::TIDY);
             }
         }
-        std::process::exit(0);
+        std::process::exit(DISORDERLY);
     }
 }
 

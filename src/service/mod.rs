@@ -11,15 +11,18 @@ use std::{cell::OnceCell, io, path::PathBuf, sync::Arc, time::Duration};
 use jiff::{Timestamp, tz::TimeZone};
 use tokio::sync::watch;
 
-use self::last_resort::LastResort;
+use self::{last_resort::LastResort, notify::ServiceManager};
 use crate::{
+    alerts::register::Running,
     control,
     deps::Deps,
     doctor::{self, Finding, Severity},
     panics,
     ports::problems::{OpenProblems, Problems},
     signals::{Signal, Signals},
-    stopping, terminal,
+    stopping,
+    supervision::child::ChildSpec,
+    terminal,
     town::{
         dialect::{Dialect, recognise::Recognised},
         disk_task,
@@ -42,16 +45,19 @@ use crate::{
         root::RootPlan,
         town_reading::{self, LastValid},
     },
+    watchers::{self, alerts::actor::RootAnswers},
 };
 
 pub(crate) mod adapters;
 pub mod detach;
 mod last_resort;
+pub mod notify;
 pub mod readiness;
 pub(crate) mod recognising;
 pub mod running;
 mod signals;
 mod town_server;
+pub mod unit;
 
 /// The most threads that wait for the disk and the process table at once, however many agents are probed. A queue is
 /// faster than hundreds of threads, and calls that hang for ever must not take ever more memory.
@@ -218,6 +224,7 @@ async fn supervise(
         foreground,
     )?;
     panics::install();
+    let manager = ServiceManager::of_this_process();
     tracing::info!("Daemon starting (PID {})", process.pid);
     let (settings, gas_town) = match settings {
         Ok((settings, gas_town)) => (Arc::new(settings), gas_town),
@@ -238,20 +245,24 @@ async fn supervise(
     housekeeping::keep_pid_file(&deps, process.pid).await;
     let plan = RootPlan {
         deps: deps.clone(),
-        control: control::actor::child(deps.clone(), problems, process),
+        control: control::actor::child(deps.clone(), problems.clone(), process),
+        alerts: alerts(&deps, problems, process),
         settings: Arc::new(settings_in_force),
         fs_watcher: Arc::new(SystemFsWatcher::new(paths.root())),
         process,
         may_fail: true,
     };
     let (to_tree, stopped_at) = (Signals::default(), OnceCell::new());
+    let (root_up, roots) = watch::channel(None);
     let stops = || {
+        manager.stopping();
         let _ = stopped_at.set(deps.now().mono);
     };
     let listening = async {
         tokio::select! {
             never = listen(&signals, &to_tree, &log, settings, stops) => never,
             never = watch_log(&log, &deps.problems) => never,
+            never = manager.keep_notified(&deps, roots) => never,
         }
     };
     let outcome = tokio::select! {
@@ -261,7 +272,7 @@ async fn supervise(
             log.farewell(&lost.to_string());
             return Err(lost.into());
         }
-        outcome = tree::run(plan, to_tree.clone(), |_| ()) => outcome,
+        outcome = tree::run(plan, to_tree.clone(), |root| drop(root_up.send_replace(Some(root)))) => outcome,
         never = listening => match never {},
     };
     let since = stopped_at.get().map_or(Duration::ZERO, |at| deps.now().mono.saturating_sub(*at));
@@ -269,6 +280,16 @@ async fn supervise(
     tracing::info!("Daemon stopped");
     log.flush(stopping::FLUSH);
     Ok(outcome?)
+}
+
+/// Creates the actor that delivers alerts.
+fn alerts(
+    deps: &Arc<Deps>,
+    problems: OpenProblems,
+    process: Process,
+) -> Arc<dyn Fn(RootAnswers) -> ChildSpec + Send + Sync> {
+    let (deps, process) = (deps.clone(), Running { pid: process.pid, started_at: process.started_at });
+    Arc::new(move |root| watchers::alerts::actor::child(deps.clone(), problems.clone(), process, root))
 }
 
 /// The dialect of this town, and the settings in force in it; or why it cannot be supervised with them. `resolve` gives the

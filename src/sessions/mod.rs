@@ -271,6 +271,13 @@ pub trait Sessions: Send + Sync {
     /// wrapped is one line; the first may be the end of one.
     async fn capture(&self, pane: &PaneTarget, lines: u16) -> Result<Vec<String>, SessionsError>;
 
+    /// The same with the attributes and colours of the characters, as the escape sequences of a terminal (SGR).
+    async fn capture_with_attributes(
+        &self,
+        pane: &PaneTarget,
+        lines: u16,
+    ) -> Result<Vec<String>, SessionsError>;
+
     /// Sets session options (`status-style`, `mouse`, …), in order, in one request.
     async fn set_options(&self, name: &str, options: &[(&'static str, String)]) -> Result<(), SessionsError>;
 

@@ -170,6 +170,7 @@ impl Answer {
 }
 
 /// One actor, as reports show it.
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ActorReport {

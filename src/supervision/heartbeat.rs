@@ -39,6 +39,7 @@ struct Running {
 }
 
 /// The heartbeat, as reports show it.
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HeartbeatReport {

@@ -41,6 +41,8 @@ pub enum Broadcast {
     DoltAnswers,
     /// From an owner, to the death window: a death was recorded.
     DeathRecorded,
+    /// From who raised an alert, to the actor that delivers them: one waits.
+    AlertRaised,
     /// From who read an agent's activity or may have changed a hold, to the actor that looks after accounts.
     AccountsChanged,
     /// From that actor, to an agent's: its turn to be started has come.

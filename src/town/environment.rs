@@ -4,12 +4,13 @@
 //! `gt`, `bd` and the agents themselves (Gas Town 0.2.6 to 0.3, `internal/config/env.go`). They are withheld from
 //! every program that we start, and dropped from the environment that a tmux server would pass to an agent. So are
 //! the variables by which git hooks and aliases name a repository: with them git acts on that one, whatever directory
-//! it runs in (`git rev-parse --local-env-vars`).
+//! it runs in (`git rev-parse --local-env-vars`), and those by which a service manager hears from its service: no other
+//! program may speak for the supervisor.
 
 use std::process::Command;
 
 /// The variables that are dropped.
-pub const DROPPED: [&str; 24] = [
+pub const DROPPED: [&str; 27] = [
     "GT_ROLE",
     "GT_RIG",
     "GT_CREW",
@@ -34,6 +35,9 @@ pub const DROPPED: [&str; 24] = [
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_PREFIX",
     "GIT_NAMESPACE",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
 ];
 
 /// Removes them from the environment of a program that is about to be started.

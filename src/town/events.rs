@@ -14,10 +14,12 @@ pub const AGENT_RESTARTED: &str = "agent_restarted";
 const OF_ACCOUNTS: [&str; 4] = ["usage_limit_reached", "usage_limit_over", "login_lost", "login_restored"];
 
 /// One event.
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Event {
     /// Its time; written in UTC with whole seconds.
     #[serde(serialize_with = "whole_seconds")]
+    #[cfg_attr(feature = "test-support", schemars(with = "Timestamp"))]
     pub ts: Timestamp,
     source: &'static str,
     /// The kind of event (`session_death`).

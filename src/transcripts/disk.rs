@@ -10,7 +10,10 @@ use std::{
     io,
     os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use async_trait::async_trait;
@@ -31,6 +34,8 @@ const WATCHES: usize = 512;
 const CHANGES: usize = 1024;
 /// At most this many files of a directory are examined.
 const FILES: usize = 10_000;
+/// How often directories are watched anew that appear meanwhile.
+const TRIES: usize = 8;
 
 type Identity = (u64, u64);
 
@@ -38,6 +43,8 @@ type Identity = (u64, u64);
 pub struct DiskTranscripts {
     watch: Result<Arc<Mutex<Watched<Identity>>>, String>,
     changes: broadcast::Sender<PathBuf>,
+    /// How often it was asked to watch: only the last call counts, whichever thread comes first.
+    asked: Arc<AtomicU64>,
 }
 
 impl DiskTranscripts {
@@ -53,7 +60,7 @@ impl DiskTranscripts {
             }
         });
         let watch = watcher.map(|watcher| Arc::new(Mutex::new(Watched::new(watcher))));
-        DiskTranscripts { watch: watch.map_err(|error| error.to_string()), changes }
+        DiskTranscripts { watch: watch.map_err(|error| error.to_string()), changes, asked: Arc::default() }
     }
 }
 
@@ -87,10 +94,26 @@ impl Transcripts for DiskTranscripts {
         let left_out = directories.len().saturating_sub(WATCHES);
         directories.truncate(WATCHES);
         let first = directories.first().cloned().unwrap_or_default();
+        let number = self.asked.fetch_add(1, Relaxed) + 1;
+        let (asked, changes) = (self.asked.clone(), self.changes.clone());
         let failed = disk_task::run(&first, move |_| {
-            let wanted: BTreeMap<PathBuf, Identity> =
-                directories.iter().filter_map(|path| nearest(path)).collect();
-            Ok(watch.lock().exactly(&wanted).1.into_iter().next())
+            let mut watch = watch.lock();
+            let is_latest = || asked.load(Relaxed) == number;
+            let (mut wanted, mut failed) = (BTreeMap::new(), Vec::new());
+            for _ in 0..TRIES {
+                let now: BTreeMap<PathBuf, Identity> =
+                    directories.iter().filter_map(|path| nearest(path)).collect();
+                // Else one has appeared before that above it was watched.
+                if wanted == now || !is_latest() {
+                    break;
+                }
+                let (new, refused) = watch.exactly(&now);
+                // What was written there before counts, too.
+                let appeared = new.into_iter().filter(|path| directories.contains(path));
+                appeared.for_each(|path| drop(changes.send(path)));
+                (wanted, failed) = (now, refused);
+            }
+            Ok(failed.into_iter().next())
         });
         match failed.await {
             Ok(Some((path, error))) => Some(format!("{} cannot be watched: {error}", terminal::path(path))),

@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use tokio::sync::{Semaphore, watch};
 
@@ -19,7 +20,7 @@ use crate::{
     sessions::scan::Scan,
     stopping,
     supervision::{
-        child::{ActorReport, ChildSpec},
+        child::{ActorReport, ChildSpec, ask},
         heartbeat::{Heartbeat, HeartbeatReport},
         messages::{Broadcast, Report, ReportTo},
         status::AgentStatus,
@@ -35,6 +36,7 @@ use crate::{
     watchers::{
         accounts::actor as accounts,
         activity::actor as activity,
+        alerts::actor::RootAnswers,
         convoy::actor as convoy,
         deaths,
         dolt::actor as dolt,
@@ -126,6 +128,8 @@ pub struct RootPlan {
     pub deps: Arc<Deps>,
     /// Creates the actor that answers on the control socket, given the root.
     pub control: Arc<dyn Fn(ActorRef<RootMsg>) -> ChildSpec + Send + Sync>,
+    /// Creates the actor that delivers alerts, given how the root is asked.
+    pub alerts: Arc<dyn Fn(RootAnswers) -> ChildSpec + Send + Sync>,
     /// The sender of the settings in force.
     pub settings: Arc<watch::Sender<Arc<Settings>>>,
     /// Reports changes of the town's files.
@@ -294,6 +298,7 @@ impl RootState {
             convoy::child(deps, &self.plan.fs_watcher),
             activity::child(deps),
             (self.plan.control)(myself.clone()),
+            (self.plan.alerts)(root_answers(myself.clone())),
         ]);
         if deps.dialect().facts().has_dolt {
             all.extend([dolt::child(deps, answers), duties::child(deps)]);
@@ -388,6 +393,14 @@ impl RootState {
             supervised: self.supervised(),
         }
     }
+}
+
+/// Whether the root answers.
+fn root_answers(root: ActorRef<RootMsg>) -> RootAnswers {
+    Arc::new(move |limit| {
+        let root = root.clone();
+        async move { ask(&root, RootMsg::Status, limit).await.is_some() }.boxed()
+    })
 }
 
 /// The first line of a running daemon; people and scripts search for it.

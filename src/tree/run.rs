@@ -59,6 +59,7 @@ async fn remember(deps: &Deps, process: Process) {
     housekeeping::write_state(deps, process, true, None, 0).await;
     deps.records.load(deps).await;
     deps.accounts.load(deps).await;
+    deps.alerts.load(deps).await;
     deps.starts.role_beads.load(deps).await;
 }
 
@@ -93,7 +94,10 @@ async fn run_root(plan: &RootPlan, signals: &Signals, root_up: &impl Fn(ActorRef
     }
     // Stop, wait, kill, wait: the root stops its children as it ends.
     root.stop(None);
-    if tokio::time::timeout(stopping::ROOT, &mut ended).await.is_err() {
+    // Noted first: a stop on request is no crash, however it ends.
+    let closing = tokio::time::timeout(stopping::FILES, plan.deps.alerts.close(&plan.deps));
+    let stopping = tokio::time::timeout(stopping::ROOT, &mut ended);
+    if tokio::join!(stopping, closing).0.is_err() {
         tracing::warn!("the root actor did not stop within {:?}, killed", stopping::ROOT);
         root.kill();
         let _ = tokio::time::timeout(stopping::KILL, ended).await;

@@ -67,6 +67,7 @@ pub struct LastValid {
 }
 
 /// Which reading of the settings is in force, and which parts of it are not.
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SettingsState {

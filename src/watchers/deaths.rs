@@ -13,6 +13,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use self::circumstance::{Reading, Readings};
 use crate::{
+    alerts::{Kind, register::News},
     deaths::{
         register::{ACTOR, DeathsSnapshot, PendingReport},
         rules::{self, Circumstance},
@@ -26,6 +27,7 @@ use crate::{
         work::{ReplyTo, Timer, Work},
     },
     town::log::line::AS_IS,
+    watchers::alerts,
 };
 
 /// How often the counters and clocks are read, for later comparison.
@@ -176,7 +178,16 @@ impl DeathsState {
         };
         let cause = rules::possible_cause(&deaths, &circumstance);
         let event = words::event(self.deps.now().wall, &deaths, window, cause.as_deref());
+        let news = News {
+            kind: Kind::MassDeath,
+            summary: words::sentence(&deaths, window, follow_up, cause.as_deref()),
+            agents: deaths.iter().map(|death| death.agent.to_string()).collect(),
+            attach: None,
+            event: serde_json::to_value(&event).unwrap_or_default(),
+        };
         if self.deps.deaths.report(number, event, cause.clone()) {
+            let deps = self.deps.clone();
+            self.work.run(async move { alerts::raise(&deps, news).await });
             let reason = if follow_up { "mass_death_follow_up" } else { "mass_death" };
             tracing::warn!(target: AS_IS, reason, "{}", words::line(&deaths, window, follow_up));
             if let Some(cause) = cause {

@@ -55,7 +55,10 @@ impl Commands for Notified {
 
 /// A supervisor's ports, whose commands only note their input.
 async fn notifying(world: &World) -> (Arc<Deps>, Notified) {
-    world.write("settings/supervisor.json", r#"{"notify": {"command": "ring the bell", "timeout": "7s"}}"#);
+    world.write(
+        "settings/supervisor.json",
+        r#"{"notify": {"command": "ring the bell", "timeout": "7s"}, "deaths": {"settle": "0s"}}"#,
+    );
     world.write("/proc/vmstat", "pgfault 1\noom_kill 3\n");
     let notified = Notified::default();
     let mut deps = (*town(world).await).clone();
@@ -156,6 +159,33 @@ fn one_alert_and_one_follow_up_reported_everywhere_once() {
         let snapshot = probe(&actor).await;
         assert_eq!((snapshot.paced, snapshot.pending, snapshot.in_window), (false, 0, 0));
         assert_eq!(snapshot.last.unwrap().sessions.len(), 5);
+    });
+}
+
+#[test]
+fn the_first_alert_waits_for_those_who_die_together() {
+    simulate(168, |world| async move {
+        let (_, notified) = notifying(&world).await;
+        world.write("settings/supervisor.json", r#"{"notify": {"command": "ring the bell"}}"#);
+        let mut deps = (*town(&world).await).clone();
+        deps.ledger.ports.commands = Arc::new(notified.clone());
+        let deps = Arc::new(deps);
+        let actor = spawn(&deps).await;
+        all_die(&deps, &["a", "b", "c"]);
+        world.pass(millis(1500)).await;
+        all_die(&deps, &["d", "e"]);
+        assert_eq!(told(&world), [""; 0]);
+        assert!(probe(&actor).await.paced, "restarts are paced meanwhile");
+        // Another incarnation continues.
+        actor.kill();
+        world.pass(millis(100)).await;
+        let _actor = spawn(&deps).await;
+        world.pass(millis(300)).await;
+        assert_eq!(told(&world), [""; 0]);
+        world.pass(millis(200)).await;
+        assert_eq!(told(&world), ["a b c d e"]);
+        world.pass(mins(2)).await;
+        assert_eq!(notified.sessions(), ["a b c d e"]);
     });
 }
 
@@ -325,6 +355,8 @@ fn the_root_has_one_and_shows_it() {
         world.pass(mins(1)).await;
         all_die(&supervisor.deps, &["a", "b", "c"]);
         world.pass(secs(1)).await;
+        assert!(supervisor.snapshot().await.deaths["last"].is_null(), "it settles");
+        world.pass(secs(2)).await;
         let town = supervisor.snapshot().await;
         assert_eq!(town.deaths["last"]["sessions"], serde_json::json!(["a", "b", "c"]));
         assert!(town.actors.iter().any(|actor| actor.name == "deaths" && actor.running));

@@ -7,6 +7,7 @@ mod world;
 
 mod accounts;
 mod ahead;
+mod alerts;
 mod audit;
 mod boot;
 mod children;
@@ -17,6 +18,7 @@ mod heartbeats;
 mod identify;
 mod ledger;
 mod mailbox;
+mod notify;
 mod nudges;
 mod operator;
 mod panes;

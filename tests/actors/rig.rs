@@ -113,7 +113,8 @@ async fn nux(world: &World) -> (Arc<Deps>, ActorRef<RigMsg>, Identity) {
 }
 
 async fn ask_for_a_restart(deps: &Deps, identity: &Identity) {
-    let request = Request { id: "hq-1".into(), identity: identity.clone(), action: Action::Restart };
+    let request =
+        Request { id: "hq-1".into(), identity: identity.clone(), action: Action::Restart, by: None };
     deps.records.note_request(deps, &request).await.unwrap();
     deps.records.set_stage(&request, Stage::Due);
 }

@@ -80,8 +80,8 @@ fn children_follow_the_rigs() {
             let town = probe(&root).await;
             let names: Vec<&str> = town.actors.iter().map(|actor| actor.name.as_str()).collect();
             let mut expected: Vec<String> = [
-                "accounts", "activity", "boot", "control", "convoy", "deacon", "deaths", "feed", "mail",
-                "operator", "sessions",
+                "accounts", "activity", "alerts", "boot", "control", "convoy", "deacon", "deaths", "feed",
+                "mail", "operator", "sessions",
             ]
             .map(str::to_owned)
             .to_vec();

@@ -75,6 +75,7 @@ fn status_of_a_town_that_is_well() {
             "convoy",
             "activity",
             "control",
+            "alerts",
             "rig alpha",
             "alpha/census",
             "alpha/polecats",
@@ -105,6 +106,9 @@ fn status_of_a_town_that_is_well() {
             "pid": "PID",
             "town": "TOWN",
             "gas_town": "january",
+            "died": false,
+            "binary_replaced": false,
+            "gates": [],
             "version": env!("CARGO_PKG_VERSION"),
             "started_at": "TIME",
             "heartbeat": {"count": 1, "last": "TIME", "late": []},
@@ -123,12 +127,13 @@ fn status_of_a_town_that_is_well() {
             ],
             "events_written": 0,
             "problems": {},
+            "problem_list": [],
         }),
         "{status:#}"
     );
     let text = town.ask(&["status"]);
     assert_eq!(text.code, Some(0));
-    assert!(text.stdout.contains(&format!("running (PID {}) since", supervisor.pid())), "{}", text.stdout);
+    assert!(text.stdout.contains(&format!("running (PID {}, ", supervisor.pid())), "{}", text.stdout);
     assert!(text.stdout.contains("alpha/witness"), "{}", text.stdout);
     assert!(!text.stdout.contains('\u{1b}'), "no colours in a pipe");
     supervisor.stop(Signal::TERM);
@@ -175,7 +180,10 @@ fn one_that_is_stuck_is_said_to_be_so_in_time() {
         let answered = town.ask(arguments);
         let took = began.elapsed();
         assert_eq!(answered.code, Some(1), "{answered:?}");
-        let said = format!("running (PID {}), but it does not answer", supervisor.pid());
+        let said = format!(
+            "running (PID {0}), but it does not answer: it is stopped (SIGSTOP); `kill -CONT {0}`",
+            supervisor.pid()
+        );
         assert!(answered.stdout.contains(&said) || answered.stderr.contains(&said), "{answered:?}");
         assert!(took < Duration::from_secs(5), "{took:?}");
     }

@@ -100,7 +100,11 @@ fn started_twice_and_stopped_twice() {
     // Ready means: its tree was built before `start` said so.
     assert_eq!(town.logged("Daemon running, recovery heartbeat interval"), 1, "{started:?}");
     let pid = started.pid();
-    started.fine(&format!("started (PID {pid})\n"));
+    started.begins(&format!("started (PID {pid})\n4 agents: "));
+    // It found every agent.
+    let status = town.ask(&["status", "--json"]).json();
+    let unseen = status["agents"].as_array().unwrap().iter().find(|it| it["reason_code"] == "not_observed");
+    assert_eq!(unseen, None, "{started:?}");
     assert_eq!(town.text("daemon/daemon.pid"), pid.to_string());
     assert_eq!(town.json("daemon/state.json")["pid"], pid);
 

@@ -8,7 +8,12 @@ use serde_json::json;
 
 use crate::{
     among_others,
-    support::{limits::end_of, supervisor::Supervisor, town::Town},
+    support::{
+        http::{HttpServer, Serves},
+        limits::end_of,
+        supervisor::{Supervisor, as_asked},
+        town::Town,
+    },
 };
 
 fn town() -> Town {
@@ -63,7 +68,24 @@ fn it_starts_without_any_and_says_so() {
     town.wait("the histories", || !town.text("daemon/supervisor/feed.json").is_empty());
     town.wait("no problem", || town.ask(&["status", "--json"]).json()["problems"] == json!({}));
     assert!(town.log().contains("log lines lost before this one"), "{}", town.log());
+    assert!(as_asked(supervisor.stop(Signal::TERM).0));
+}
+
+#[test]
+fn it_is_alerted_once_from_memory() {
+    let _among = among_others();
+    let server = HttpServer::new(Serves::Answer("200 OK", "ok"));
+    let town = town();
+    let notify = json!({"webhook": server.url("/hook"), "timeout": "2s"});
+    town.settings(json!({"heartbeat": {"interval": "500ms"}, "notify": notify}));
+    let mut supervisor = start_without_room(&town, 0);
+    let alert = town.wait_some("the alert", || server.posted().into_iter().next());
+    assert_eq!((&alert["kind"], &alert["severity"]), (&json!("cannot_write"), &json!("critical")), "{alert}");
+    assert_eq!(town.text("daemon/supervisor/alerts.json"), "");
+    make_room(&supervisor);
+    town.wait("the file", || town.text("daemon/supervisor/alerts.json").contains("\"open\""));
     assert_eq!(supervisor.stop(Signal::TERM).0.code(), Some(0));
+    assert_eq!(server.posted().len(), 1, "one for all files: {:?}", server.posted());
 }
 
 #[test]
@@ -77,7 +99,7 @@ fn half_a_line_does_not_stay_in_the_log() {
     assert!(full.ends_with('\n') && full.len() <= 512, "{full:?}");
     make_room(&supervisor);
     town.wait("more lines", || town.log().len() > full.len() + 200);
-    assert_eq!(supervisor.stop(Signal::TERM).0.code(), Some(0));
+    assert!(as_asked(supervisor.stop(Signal::TERM).0));
     for line in town.log().lines() {
         let stamp: String = line.chars().take(20).map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
         assert_eq!(stamp, "0000/00/00 00:00:00 ", "{line:?} in {}", town.log());
@@ -113,7 +135,7 @@ fn what_killed_writers_left_is_taken_away_at_the_start() {
         assert!(town.path(file).exists(), "{file}");
     }
     // Nor does one that ends leave any of its own.
-    assert_eq!(supervisor.stop(Signal::TERM).0.code(), Some(0));
+    assert!(as_asked(supervisor.stop(Signal::TERM).0));
     let mut left: Vec<String> = ["daemon", "daemon/supervisor"]
         .into_iter()
         .flat_map(|directory| {

@@ -39,7 +39,8 @@ fn every_command_shows_an_example_and_takes_a_town() {
         assert_eq!((said.code, &*said.stderr), (Some(0), ""), "{command}");
         let shown = said.stdout.split_once("\nExample").map(|(_, shown)| shown).unwrap_or_default();
         assert!(shown.contains(&format!(":\n  gastown-supervisor {command}")), "{command}: {}", said.stdout);
-        assert!(said.stdout.contains("--town <DIR>"), "{command}: {}", said.stdout);
+        let of_a_town = !["completions", "man"].contains(&&*command);
+        assert_eq!(said.stdout.contains("--town <DIR>"), of_a_town, "{command}: {}", said.stdout);
         assert!(!said.stdout.contains("--detached"), "{command}: {}", said.stdout);
     }
     let said = help(&[], &[]).stdout;
@@ -56,4 +57,23 @@ fn no_color_is_respected() {
     let coloured = |variables: &[(&str, &str)]| help(&["start"], variables).stdout.contains('\u{1b}');
     assert!(coloured(&[("CLICOLOR_FORCE", "1")]), "colours can be had");
     assert!(!coloured(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]));
+}
+
+#[test]
+fn the_short_name_does_the_same_and_its_help_says_so() {
+    let _among = among_others();
+    let short = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gts"));
+        command.args(words).env_clear();
+        answer(command)
+    };
+    let said = short(&["--help"]).stdout;
+    assert!(said.contains("Usage: gts <COMMAND>") && said.contains("Example:\n  gts start"), "{said}");
+    let said = short(&["status", "--help"]).stdout;
+    assert!(said.contains("Usage: gts status") && !said.contains("gastown-supervisor"), "{said}");
+    let mut command = Command::new(binary());
+    command.arg("--version").env_clear();
+    let (version, long) = (env!("CARGO_PKG_VERSION"), answer(command));
+    long.fine(&format!("gastown-supervisor {version}\n"));
+    short(&["--version"]).fine(&format!("gts {version}\n"));
 }

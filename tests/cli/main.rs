@@ -9,15 +9,20 @@
     reason = "tests run real programs"
 )]
 
+mod acting;
 mod adoption;
+mod alerts;
 mod asking;
+mod at_a_glance;
 mod background;
 mod bad_files;
+mod completing;
 mod conversations;
 mod convoys;
 mod deaths;
 mod doctor;
 mod earlier;
+mod effective_settings;
 mod environment;
 mod feed;
 mod files;
@@ -33,6 +38,7 @@ mod operators;
 mod refusals;
 mod reload;
 mod restarting;
+mod service;
 mod shutdown_lock;
 mod socket;
 mod stopping;

@@ -23,7 +23,7 @@ fn restart_changes_the_supervisor_and_keeps_the_agents() {
     let background = Background(&town);
     let restarted = town.ask(&["restart"]);
     let first = restarted.pid();
-    restarted.fine(&format!("no supervisor was running\nstarted (PID {first})\n"));
+    restarted.begins(&format!("no supervisor was running\nstarted (PID {first})\n4 agents: "));
     town.wait_started(&["deacon", "alpha/witness", "alpha/refinery"]);
     let incarnations =
         || ["hq-deacon", "gt-alpha-witness", "gt-alpha-refinery"].map(|name| town.incarnation(name));
@@ -31,8 +31,9 @@ fn restart_changes_the_supervisor_and_keeps_the_agents() {
 
     let restarted = town.ask(&["restart"]);
     let second = restarted.pid();
-    let said = format!("stopped (PID {first}); the agents keep running\nstarted (PID {second})\n");
-    restarted.fine(&said);
+    restarted.begins(&format!(
+        "stopped (PID {first}); the agents keep running\nstarted (PID {second})\n4 agents: "
+    ));
     assert_ne!(first, second);
     town.wait_logged(" alpha/witness: already running, adopted");
     assert!(before.iter().all(Option::is_some) && incarnations() == before);

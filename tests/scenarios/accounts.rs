@@ -6,15 +6,15 @@ use jiff::SignedDuration;
 
 use crate::{town, world::*};
 
-const HOME: &str = "/home/one";
-const OTHER: &str = "/home/two";
+pub const HOME: &str = "/home/one";
+pub const OTHER: &str = "/home/two";
 const SETTINGS: &str = r#"{"boot":{"enabled":false},"heartbeat":{"interval":"10m"}}"#;
-const TEN: &str = "2026-02-02T10:00:00Z";
-const AT_TEN: &str = "You've hit your session limit · resets 10am (UTC)";
+pub const TEN: &str = "2026-02-02T10:00:00Z";
+pub const AT_TEN: &str = "You've hit your session limit · resets 10am (UTC)";
 const AT_ELEVEN: &str = "You've hit your session limit · resets 11am (UTC)";
 
 /// A town whose agents all use one account, with this many polecats at work; all sessions.
-async fn working(world: &World, polecats: usize) -> (Supervisor, Vec<String>) {
+pub async fn working(world: &World, polecats: usize) -> (Supervisor, Vec<String>) {
     world.state().accounts.home = Some(HOME.to_owned());
     world.state().git_takes = millis(10);
     world.write("settings/supervisor.json", SETTINGS);
@@ -28,7 +28,7 @@ async fn working(world: &World, polecats: usize) -> (Supervisor, Vec<String>) {
 }
 
 /// All of these meet what keeps them from working. Every second one stays; the others end, some of them in a shell that is left.
-async fn meet(world: &World, sessions: &[String]) {
+pub async fn meet(world: &World, sessions: &[String]) {
     for session in sessions {
         world.asks_its_program(session);
     }
@@ -39,7 +39,7 @@ async fn meet(world: &World, sessions: &[String]) {
 }
 
 /// When an agent was started or told to continue after this time, in order.
-fn wakes(world: &World, since: Duration) -> Vec<(Duration, String)> {
+pub fn wakes(world: &World, since: Duration) -> Vec<(Duration, String)> {
     let state = world.state();
     let told = state.sessions.iter().flat_map(|(name, session)| {
         let told = session.typed.iter().filter(|(_, text)| text == "continue");
@@ -56,7 +56,7 @@ fn wakes(world: &World, since: Duration) -> Vec<(Duration, String)> {
 }
 
 /// At most five in any 10 s.
-fn are_staggered(wakes: &[(Duration, String)], name: &str) {
+pub fn are_staggered(wakes: &[(Duration, String)], name: &str) {
     for six in wakes.windows(6) {
         let took = six[5].0 - six[0].0;
         assert!(took > secs(10), "{name}: six within {took:?}: {six:?}");
@@ -64,18 +64,18 @@ fn are_staggered(wakes: &[(Duration, String)], name: &str) {
 }
 
 /// All of these live and work.
-fn all_work(state: &State, sessions: &[String]) -> bool {
+pub fn all_work(state: &State, sessions: &[String]) -> bool {
     sessions.iter().all(|it| state.lives(it) && state.sessions[it].shows.is_empty())
 }
 
 /// Waits until this time of the wall clock.
-async fn until_wall(world: &World, at: &str) {
+pub async fn until_wall(world: &World, at: &str) {
     let at: jiff::Timestamp = at.parse().unwrap();
     let left = Duration::try_from(at.duration_since(world.wall())).unwrap();
     world.pass(left).await;
 }
 
-fn nothing_is_a_crash(world: &World, name: &str) {
+pub fn nothing_is_a_crash(world: &World, name: &str) {
     assert_eq!(world.events("session_death").len() + world.events("mass_death").len(), 0, "{name}");
     let state = world.state();
     assert_eq!((state.crash_logs.len(), state.mails.clone()), (0, Vec::new()), "{name}");
@@ -273,4 +273,49 @@ fn an_old_sentence_on_a_screen_holds_no_start_of_its_account() {
             assert_eq!(kinds.map(|kind| world.events(kind).len()), [0; 4], "{name}: nothing was reported");
         });
     }
+}
+
+#[test]
+fn at_the_menu_of_a_limit_only_stop_and_wait_is_chosen_however_late_keys_show() {
+    for lag in [0, 1_500, 4_000] {
+        simulate(480, |world| async move {
+            let (supervisor, _) = working(&world, 0).await;
+            let name = witness("r");
+            world.ask_in(&name, Asks { lag, ..Asks::limit() });
+            supervisor.until_agent("r/witness", "limited", mins(11)).await;
+            until_wall(&world, TEN).await;
+            world.pass(mins(3)).await;
+            let state = world.state();
+            let typed: Vec<_> =
+                state.session(&name).typed.iter().filter(|(_, it)| it == "continue").collect();
+            assert_eq!((typed.len(), state.session(&name).asks.is_none()), (1, true), "{lag} ms");
+            drop(state);
+            let told = r#"answered "What do you want to do?" with "Stop and wait for limit to reset""#;
+            assert_eq!(world.logged(told).len(), 1, "{lag} ms");
+        });
+    }
+}
+
+#[test]
+fn a_text_that_a_person_has_not_sent_is_left_alone() {
+    simulate(481, |world| async move {
+        let (supervisor, _) = working(&world, 0).await;
+        let name = witness("r");
+        world.show(&name, &["❯ go on", &format!("  ⎿  {AT_TEN}"), ""]);
+        supervisor.until_agent("r/witness", "limited", mins(11)).await;
+        world.draft(&name, "half a draft by a person");
+        until_wall(&world, TEN).await;
+        world.pass(mins(10)).await;
+        let continued = |world: &World| {
+            let state = world.state();
+            state.session(&name).typed.iter().filter(|(_, it)| it == "continue").count()
+        };
+        assert_eq!(continued(&world), 0);
+        let problems = supervisor.snapshot().await.problems;
+        assert!(problems.values().any(|it| it.contains("its prompt holds a text")), "{problems:?}");
+        world.draft(&name, "");
+        world.pass(mins(2)).await;
+        assert_eq!(continued(&world), 1);
+        assert_eq!(supervisor.snapshot().await.problems, Default::default());
+    });
 }

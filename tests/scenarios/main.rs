@@ -8,12 +8,15 @@
 #[path = "../support/world/mod.rs"]
 mod world;
 
+mod account_lives;
 mod accounts;
 mod activity;
 mod actors;
+mod alerts;
 mod audit;
 mod beads_v1;
 mod by_gt;
+mod commands;
 mod conversations;
 mod convoy;
 mod crash_loops;

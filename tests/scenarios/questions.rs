@@ -35,6 +35,61 @@ fn what_may_be_answered_is_answered_whenever_it_comes() {
     }
 }
 
+/// How many keys were pressed in its session.
+fn pressed(world: &World) -> usize {
+    let press = format!("press {} ", witness("r"));
+    world.state().trace.iter().filter(|line| line.what.starts_with(&press)).count()
+}
+
+#[test]
+fn a_program_that_shows_keys_late_is_waited_for() {
+    // The world forbids a key while another is on its way, and Enter on any option but the right one.
+    for lag in [50, 900, 1_500, 2_800, 4_500] {
+        simulate(608, |world| async move {
+            let supervisor = asking(&world, Asks { lag, ..Asks::permissions(0) }).await;
+            supervisor.until_agent("r/witness", "alive", secs(40)).await;
+            assert_eq!((told(&world).len(), world.logged("answered").len()), (1, 1), "{lag} ms for each key");
+            assert_eq!(world.state().created(&witness("r")).len(), 1, "{lag} ms for each key");
+            assert_eq!(supervisor.snapshot().await.problems, Default::default(), "{lag} ms for each key");
+        });
+    }
+}
+
+#[test]
+fn a_key_that_does_not_show_in_time_is_the_last() {
+    simulate(609, |world| async move {
+        world.write("settings/supervisor.json", r#"{"notify": {"command": "ring the bell"}}"#);
+        let supervisor = asking(&world, Asks { lag: 20_000, ..Asks::permissions(0) }).await;
+        world.pass(mins(5)).await;
+        let agent = supervisor.agent("r/witness").await;
+        assert_eq!((agent.state.as_str(), pressed(&world)), ("waiting_at_question", 1), "only the first");
+        let problems = supervisor.snapshot().await.problems;
+        assert!(problems.values().any(|it| it.contains("nothing more is typed to it")), "{problems:?}");
+        assert_eq!(world.state().alerts.len(), 1, "{:?}", world.state().alerts);
+        let id = world.state().session(&witness("r")).id;
+        world.answer(&witness("r"), id);
+        supervisor.until_agent("r/witness", "alive", secs(10)).await;
+        assert_eq!(told(&world).len(), 1);
+    });
+}
+
+#[test]
+fn the_next_question_does_not_get_the_answer_of_the_one_before() {
+    for lag in [0, 2_500] {
+        simulate(610, |world| async move {
+            let then = Some(Box::new(Asks::trust()));
+            let supervisor = asking(&world, Asks { lag, then, ..Asks::permissions(0) }).await;
+            world.pass(mins(5)).await;
+            let agent = supervisor.agent("r/witness").await;
+            let trust = "Do you trust the files in this folder?";
+            assert_eq!((agent.state.as_str(), agent.reason.as_deref()), ("waiting_at_question", Some(trust)));
+            assert_eq!(told(&world), [""; 0]);
+            let problems = supervisor.snapshot().await.problems;
+            assert!(problems.values().all(|it| it.contains(trust)) && problems.len() == 1, "{problems:?}");
+        });
+    }
+}
+
 #[test]
 fn what_the_settings_do_not_allow_is_left_to_people() {
     simulate(601, |world| async move {

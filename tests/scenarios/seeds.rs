@@ -402,7 +402,8 @@ async fn live(world: World, storm_length: Duration, calm: Duration) {
     assert!(took <= millis(400), "it stopped after {took:?}");
 }
 
-fn seeds(range: std::ops::Range<u64>) -> Vec<u64> {
+/// These seeds, or those that the environment names.
+pub fn seeds(range: std::ops::Range<u64>) -> Vec<u64> {
     let asked = |name| std::env::var(name).ok();
     let others = || {
         let text = asked("SEEDS")?;

@@ -44,6 +44,12 @@ impl Answer {
     pub fn fine(&self, said: &str) {
         assert_eq!((self.code, &*self.stdout, &*self.stderr), (Some(0), said, ""));
     }
+
+    /// It went well, and its output begins like this.
+    pub fn begins(&self, said: &str) {
+        assert_eq!((self.code, &*self.stderr), (Some(0), ""), "{self:?}");
+        assert!(self.stdout.starts_with(said), "{self:?}");
+    }
 }
 
 /// Runs it with piped outputs until they are closed and it has ended.

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::atomic::{AtomicU64, Ordering},
@@ -20,6 +21,11 @@ pub fn binary() -> &'static str {
     env!("CARGO_BIN_EXE_gastown-supervisor")
 }
 
+/// Whether a supervisor ended because it was asked to: in order, or by its last resort, which a busy machine may need.
+pub fn as_asked(status: ExitStatus) -> bool {
+    matches!(status.code(), Some(0 | 143))
+}
+
 /// A supervisor under test.
 pub struct Supervisor {
     child: Child,
@@ -32,6 +38,16 @@ impl Supervisor {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let stderr = directory.join(format!("stderr.{}", COUNT.fetch_add(1, Ordering::Relaxed)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&stderr).unwrap());
+        Supervisor { child: command.spawn().unwrap(), stderr }
+    }
+
+    /// The same with the variable by which systemd says that its standard error leads to the journal.
+    pub fn under_the_journal(mut command: Command, directory: &Path) -> Supervisor {
+        let stderr = directory.join(format!("journal.{}", fs::read_dir(directory).unwrap().count()));
+        let file = File::create(&stderr).unwrap();
+        let of = file.metadata().unwrap();
+        command.env("JOURNAL_STREAM", format!("{}:{}", of.dev(), of.ino()));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
         Supervisor { child: command.spawn().unwrap(), stderr }
     }
 

@@ -189,7 +189,7 @@ impl Town {
     pub fn settings_text(&self, changes: Value) -> String {
         let mut settings = json!({
             "tmux": {"socket_path": self.server.socket()},
-            "start": {"settle": "50ms", "dialog_wait": "50ms"},
+            "start": {"settle": "50ms", "dialog_wait": "10s"},
             "nudge": {"paste_settle": "40ms", "escape_settle": "20ms"},
             "kill": {"grace": "500ms"},
             "restart": {"confirm": "200ms"},

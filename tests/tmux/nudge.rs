@@ -13,6 +13,7 @@ use gastown_supervisor::{
     commands::runner::Runner,
     deps::Deps,
     ledger::{convoys::SqliteConvoys, dolt_server::LocalDolt, sqlite::SqliteBeads},
+    network::https::Https,
     ports::{Jitter, Ports, dolt::Dolt, problems::Problems, writes::Writes},
     processes::{exec_watcher::SystemExecWatcher, table::SystemProcesses},
     sessions::{NewSession, Session},
@@ -33,6 +34,7 @@ fn deps(town: &Town) -> Deps {
         processes: Arc::new(SystemProcesses::new()),
         commands: Arc::new(Runner::new(BTreeMap::new())),
         files: Arc::new(Disk),
+        network: Arc::new(Https::default()),
         journals: Arc::new(DiskJournals::default()),
         clock: Arc::new(SystemClock::new()),
         transcripts: Arc::new(gastown_supervisor::transcripts::disk::DiskTranscripts::new()),
@@ -177,4 +179,40 @@ async fn a_session_that_is_not_there_is_an_error() {
     let told = nudge::nudge(&deps, &spec("r/witness"), &another, "not for one made since").await;
     assert_eq!(told, Err(not_begun(Why::Gone("gt-r-witness".into()))));
     assert_eq!(town.received("r/witness"), "");
+}
+
+#[tokio::test]
+async fn what_a_person_has_not_sent_is_left_alone_and_what_the_program_suggests_is_not() {
+    let suggestion = "\\033[39m❯ \\033[2mfix the tests\\033[0m";
+    for (prompt, is_left_alone) in [("❯ half a draft by a person", true), (suggestion, false)] {
+        let town = Town::new(&[]);
+        // Lines that are typed go to a file; the name of the process is that of the script.
+        let script =
+            format!("printf '{prompt}'; while read -r line; do echo \"$line\" >>\"$GT_ROOT/got\"; done");
+        town.program("claude", &script);
+        let deps = deps(&town);
+        let environment = [("GT_ROOT", town.root().to_str().unwrap()), ("BD_ACTOR", "r/witness")];
+        let new = NewSession {
+            name: "gt-r-witness".into(),
+            directory: town.root().into(),
+            environment: environment.map(|(name, value)| (name.into(), value.into())).into(),
+            command: vec![town.bin().join("claude").display().to_string()],
+            keep_exit: false,
+        };
+        let session = deps.sessions.create(&new).await.unwrap();
+        let pane = session.target(&session.panes[0]);
+        until("the prompt", async || {
+            let screen = deps.sessions.capture(&pane, 10).await.unwrap();
+            screen.iter().any(|line| line.starts_with('❯')).then_some(())
+        })
+        .await;
+        let nudged = nudged(&deps, "r/witness", "continue").await;
+        if is_left_alone {
+            assert_eq!(nudged, Err(not_begun(Why::Draft)));
+            assert_eq!(deps.sessions.capture(&pane, 10).await.unwrap(), [prompt]);
+        } else {
+            nudged.unwrap();
+            until("the nudge", async || (town.text("got") == "continue\n").then_some(())).await;
+        }
+    }
 }

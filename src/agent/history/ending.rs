@@ -14,6 +14,7 @@ use crate::{
 };
 
 /// How an agent died, as far as is known.
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Ending {

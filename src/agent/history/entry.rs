@@ -13,6 +13,7 @@ use crate::{
 pub const TEXT: usize = 300;
 
 /// The kind of an entry.
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -29,6 +30,7 @@ pub enum Kind {
 }
 
 /// One entry. `seen` or `done` may be empty, never both; neither has line breaks or other control characters in it.
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// When it happened; the first time if it happened more than once.

@@ -1,4 +1,4 @@
-//! Finding: which of the agents that are known a text means, and which it may have meant. Pure.
+//! Finding: which of the agents that are known a text means, in full or in short, and which it may have meant. Pure.
 
 use std::collections::BTreeSet;
 
@@ -13,29 +13,32 @@ use crate::{
 /// So many are suggested at most.
 const SUGGESTED: usize = 3;
 
-/// A text that names none of the agents that are known. Its [`Display`](std::fmt::Display) names it and close ones.
+/// A text that names none of the agents that are known, or several. Its [`Display`](std::fmt::Display) names them.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
-#[error("unknown agent {text}{}", suggestion(close))]
+#[error("{}", said(self))]
 pub struct UnknownAgent {
     /// The text, cut to 200 characters, as one line.
     pub text: String,
-    /// Those that are spelled most alike, the closest first.
+    /// Those that are spelled most alike, the closest first; all that it names, where it names several.
     pub close: Vec<Identity>,
+    /// Whether it is the short name of each of them.
+    pub is_ambiguous: bool,
 }
 
-fn suggestion(close: &[Identity]) -> String {
-    match close {
-        [] => String::new(),
-        close => {
-            let names: Vec<String> = close.iter().map(Identity::to_string).collect();
-            format!("; did you mean {}?", names.join(" or "))
-        }
+fn said(unknown: &UnknownAgent) -> String {
+    let UnknownAgent { text, close, is_ambiguous } = unknown;
+    let names: Vec<String> = close.iter().map(Identity::to_string).collect();
+    match names.join(" or ") {
+        names if *is_ambiguous => format!("{text} names several agents: {names}"),
+        names if names.is_empty() => format!("unknown agent {text}"),
+        names => format!("unknown agent {text}; did you mean {names}?"),
     }
 }
 
 /// Which agent a text means, in any spelling, of those that are known (by the running supervisor, by the histories). The
 /// town's rigs are told apart from an agent's name by `rigs`; those of known agents count too, so that an agent of a rig that is
-/// gone is found. `<rig>/<name>` is the polecat of this name where one is known, else the crew member.
+/// gone is found. `<rig>/<name>` is the polecat of this name where one is known, else the crew member. What is no full name may be
+/// a short one: an agent's own name or its role, in upper or lower case, where only one agent has it.
 pub fn find(text: &str, rigs: &[RigName], known: &[Identity]) -> Result<Identity, UnknownAgent> {
     let rigs: BTreeSet<&RigName> = rigs.iter().chain(known.iter().filter_map(Identity::rig)).collect();
     let rigs: Vec<RigName> = rigs.into_iter().cloned().collect();
@@ -46,10 +49,29 @@ pub fn find(text: &str, rigs: &[RigName], known: &[Identity]) -> Result<Identity
         }
         Spelling::Unknown => Vec::new(),
     };
-    meant.into_iter().find(|identity| known.contains(identity)).ok_or_else(|| UnknownAgent {
-        text: one_line(&text.chars().take(200).collect::<String>()),
-        close: close_ones(text, known),
-    })
+    if let Some(identity) = meant.into_iter().find(|identity| known.contains(identity)) {
+        return Ok(identity);
+    }
+    let mut named = named_in_short(text, known);
+    match (named.pop(), named.is_empty()) {
+        (Some(identity), true) => return Ok(identity),
+        (last, _) => named.extend(last),
+    }
+    let (close, is_ambiguous) = match named.is_empty() {
+        true => (close_ones(text, known), false),
+        false => (named, true),
+    };
+    Err(UnknownAgent { text: one_line(&text.chars().take(200).collect::<String>()), close, is_ambiguous })
+}
+
+/// The agents that a short name names; those that have it in the same case go before all others.
+fn named_in_short(text: &str, known: &[Identity]) -> Vec<Identity> {
+    let with = |is_it: &dyn Fn(&str) -> bool| {
+        let named = known.iter().filter(|identity| spellings(identity).iter().any(|it| is_it(it)));
+        named.cloned().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>()
+    };
+    let exactly = with(&|spelling| spelling == text);
+    if exactly.is_empty() { with(&|spelling| spelling.eq_ignore_ascii_case(text)) } else { exactly }
 }
 
 /// The few of these that are spelled most like a text: of a word, one letter in three may differ, and upper and lower case
@@ -134,15 +156,15 @@ mod tests {
             ("gastown/Nux", "gastown/polecats/Nux"),
             ("gastown-crew-Nux", "gastown/crew/Nux"),
             ("gastwon/witness", "unknown agent gastwon/witness; did you mean gastown/witness?"),
-            ("GASTOWN/Witness", "unknown agent GASTOWN/Witness; did you mean gastown/witness?"),
-            ("Toast", "unknown agent Toast; did you mean gastown/polecats/Toast?"),
+            ("GASTOWN/Witness", "gastown/witness"),
+            ("Toast", "gastown/polecats/Toast"),
+            ("toast", "gastown/polecats/Toast"),
+            ("max", "gastown/crew/max"),
             ("tost", "unknown agent tost; did you mean gastown/polecats/Toast?"),
-            ("nux", "unknown agent nux; did you mean gastown/crew/Nux or gastown/polecats/Nux?"),
-            ("refinery", "unknown agent refinery; did you mean gastown/refinery?"),
-            (
-                "Witness",
-                "unknown agent Witness; did you mean a-b/witness or beads/witness or gastown/witness?",
-            ),
+            ("nux", "nux names several agents: gastown/crew/Nux or gastown/polecats/Nux"),
+            ("refinery", "gastown/refinery"),
+            ("Witness", "Witness names several agents: a-b/witness or beads/witness or gastown/witness"),
+            ("crew", "unknown agent crew"),
             ("decon", "unknown agent decon; did you mean deacon?"),
             ("bead/witness", "unknown agent bead/witness; did you mean beads/witness?"),
             // Spelled as it should be, but there is none.
@@ -161,6 +183,17 @@ mod tests {
             let found = found.map_or_else(|unknown| unknown.to_string(), |identity| identity.to_string());
             assert_eq!(found, expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn the_case_tells_apart_what_is_otherwise_one_name() {
+        let known = ["r/polecats/toast", "s/polecats/Toast"].map(|text| text.parse().unwrap());
+        let found =
+            |text: &str| find(text, &[], &known).map(|it| it.to_string()).map_err(|it| it.to_string());
+        assert_eq!(found("toast"), Ok("r/polecats/toast".to_owned()));
+        assert_eq!(found("Toast"), Ok("s/polecats/Toast".to_owned()));
+        let several = "TOAST names several agents: r/polecats/toast or s/polecats/Toast";
+        assert_eq!(found("TOAST"), Err(several.to_owned()));
     }
 
     #[test]

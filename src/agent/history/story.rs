@@ -10,7 +10,7 @@ use crate::{
     clock::Now,
 };
 
-/// The entry for what happened in a step that led to how `after` is. `request` is the mail that is attended to.
+/// The entry for what happened in a step that led to how `after` is. `request` is who asks for what is attended to.
 pub fn entry(after: &Lifecycle, reasons: &[Reason], request: Option<&str>, now: Now) -> Option<Entry> {
     let mut step = StepInWords::default();
     for reason in reasons {

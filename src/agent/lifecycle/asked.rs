@@ -10,7 +10,7 @@ use crate::{
         denial::{NotStarted, Unwanted},
         holds::Hold,
         reason::Reason,
-        requests::{Action, Stage},
+        requests::{Action, ByCommand, Stage},
         restart,
     },
     ledger::snapshot::Hook,
@@ -47,21 +47,35 @@ impl Lifecycle {
         match asked.action {
             Action::Restart => {
                 let replace = session.filter(|_| lives);
-                self.start_on_request(replace, asked.why, around)
+                self.restart_on_request(replace, asked, around)
             }
             Action::Stop => self.stop_on_request(session, asked, around),
+            Action::Start if lives => {
+                self.reasons.push(Reason::RequestCarriedOut);
+                Decision::Leave
+            }
+            Action::Start => {
+                restart::asked_for(&mut self.history);
+                self.reasons.push(Reason::StartRequested(asked.why));
+                self.begin(StartOrder { attempt: Attempt::Asked, replace: None }, around)
+            }
         }
     }
 
-    fn start_on_request(
+    fn restart_on_request(
         &mut self,
         replace: Option<SessionKey>,
-        why: String,
+        asked: Asked,
         around: Surroundings<'_>,
     ) -> Decision {
         restart::asked_for(&mut self.history);
+        let because = match asked.by {
+            Some(by) => Because::ByCommand { when_idle: by.when_idle },
+            None => Because::Asked,
+        };
+        let why = asked.why;
         self.reasons.push(Reason::RestartRequested { why: why.clone(), runs: replace.is_some() });
-        let replace = replace.map(|session| Replacement { session, why, because: Because::Asked });
+        let replace = replace.map(|session| Replacement { session, why, because });
         self.begin(StartOrder { attempt: Attempt::Asked, replace }, around)
     }
 
@@ -71,18 +85,22 @@ impl Lifecycle {
         asked: Asked,
         around: Surroundings<'_>,
     ) -> Decision {
-        let hold = Hold { since: around.now.wall, why: asked.why, hook: None };
+        let (by, until) = (asked.by.as_ref().map(ByCommand::who), asked.by.as_ref().and_then(|by| by.until));
+        let hold = Hold { since: around.now.wall, why: asked.why, by, until, hook: None };
+        let when_idle = asked.by.is_some_and(|by| by.when_idle);
         self.is_accounted_for();
         self.reasons.push(Reason::StopRequested { why: hold.why.clone(), runs: session.is_some() });
         match session {
             Some(session) => {
                 self.state = State::Stopping { session: session.clone(), hold: Some(hold) };
-                Decision::Stop(StopOrder { session })
+                Decision::Stop(StopOrder { session, when_idle })
             }
             None => {
                 self.reasons.push(Reason::RequestCarriedOut);
+                let ends = hold.until.is_some();
                 self.state = State::HeldOnRequest { hold };
-                Decision::Leave
+                // The end of a hold is awaited by probes.
+                if ends { Decision::ProbeAgain(A_MOMENT) } else { Decision::Leave }
             }
         }
     }
@@ -126,7 +144,7 @@ impl Lifecycle {
         self.is_accounted_for();
         self.reasons.push(Reason::Idle(why));
         self.state = State::Stopping { session: session.clone(), hold: None };
-        Decision::Stop(StopOrder { session })
+        Decision::Stop(StopOrder { session, when_idle: false })
     }
 
     fn idle_one_ended(&mut self, session: SessionKey, end: StopEnd, around: Surroundings<'_>) -> Decision {
@@ -153,6 +171,7 @@ impl Lifecycle {
             return Decision::Leave;
         };
         match &hold.hook {
+            _ if !hold.is_about_its_work() => {}
             Some(then) if *then == now => {}
             Some(_) => {
                 self.reasons.push(Reason::HookChanged);
@@ -170,15 +189,18 @@ fn may_be_attended_to(asked: &Asked) -> Result<Option<SessionKey>, Reason> {
         Permission::Allowed => {}
         // It can be ended in any case, and started when its account can be used again.
         Permission::Denied(why) if why.is_of_account() && asked.action == Action::Stop => {}
-        Permission::Denied(why) if why.is_of_account() => {
+        // Who gave a command waits for the answer.
+        Permission::Denied(why) if why.is_of_account() && asked.by.is_none() => {
             return Err(Reason::RequestPostponed(why.to_string()));
         }
         Permission::Denied(why) => return Err(Reason::RequestRefused(why.clone())),
         Permission::Unknown(why) => return Err(Reason::RequestPostponed(why.clone())),
     }
-    match &asked.seen.presence {
-        Presence::Absent => Ok(None),
-        Presence::Alive(key) | Presence::Starting(key) | Presence::Dead(key) => Ok(Some(key.clone())),
-        Presence::Unknown(why) => Err(Reason::RequestPostponed(why.clone())),
+    let busy = asked.busy.as_ref().filter(|_| asked.action != Action::Start);
+    match (&asked.seen.presence, busy) {
+        (Presence::Alive(_) | Presence::Starting(_), Some(busy)) => Err(Reason::RequestRefused(busy.clone())),
+        (Presence::Absent, _) => Ok(None),
+        (Presence::Alive(key) | Presence::Starting(key) | Presence::Dead(key), _) => Ok(Some(key.clone())),
+        (Presence::Unknown(why), _) => Err(Reason::RequestPostponed(why.clone())),
     }
 }

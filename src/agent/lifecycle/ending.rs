@@ -14,6 +14,7 @@ use crate::{
             Assignment, ConfirmOutcome, FirstProbe, Observation, Permission, Presence, StateFile, judge,
         },
         denial::NotStarted,
+        holds::Hold,
         reason::{Cause, DeathReport, HeldUp, HoldOver, Missing, Reason},
         restart::{self, Verdict, later},
         waits::Own,
@@ -77,6 +78,9 @@ impl Lifecycle {
             State::Held { until, why, since } => {
                 let until = self.not_too_late(until, around.policy.deliberate_hold, around);
                 self.held(seen, (until, why, since), asked_for, around)
+            }
+            State::HeldOnRequest { hold: Hold { until: Some(until), since, .. } } => {
+                self.held_until((until, since), seen, asked_for, around)
             }
             State::Starting { .. } | State::Stopping { .. } | State::HeldOnRequest { .. } => Decision::Leave,
         }
@@ -349,6 +353,43 @@ impl Lifecycle {
             _ if asked_for => return Decision::ProbeAgain(time_until(until, around.now)),
             _ => return Decision::Leave,
         };
+        self.hold_is_over(over, seen, asked_for, around)
+    }
+
+    /// Held on request for a limited time.
+    fn held_until(
+        &mut self,
+        (until, since): (Timestamp, Timestamp),
+        seen: &Observation,
+        asked_for: bool,
+        around: Surroundings<'_>,
+    ) -> Decision {
+        // The clock may have been set back since.
+        let longest = Duration::try_from(until.duration_since(since)).unwrap_or_default();
+        let until = until.min(later(around.now.wall, longest));
+        if let State::HeldOnRequest { hold } = &mut self.state {
+            hold.until = Some(until);
+        }
+        match &seen.permission {
+            _ if around.now.wall < until && asked_for => Decision::ProbeAgain(time_until(until, around.now)),
+            _ if around.now.wall < until => Decision::Leave,
+            Permission::Denied(why) => {
+                self.reasons.push(Reason::HoldOver(HoldOver::TimeOver));
+                self.absent(NotStarted::Denied(why.clone()))
+            }
+            Permission::Unknown(_) => self.unclear(asked_for, around),
+            Permission::Allowed => self.hold_is_over(HoldOver::TimeOver, seen, asked_for, around),
+        }
+    }
+
+    /// Starts it, if it is wanted.
+    fn hold_is_over(
+        &mut self,
+        over: HoldOver,
+        seen: &Observation,
+        asked_for: bool,
+        around: Surroundings<'_>,
+    ) -> Decision {
         // The data read ahead only nominates.
         let to_be_asked = match seen.assignment {
             Assignment::Hooked { .. } => !asked_for,

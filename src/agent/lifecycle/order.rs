@@ -53,6 +53,11 @@ pub enum Because {
     HeartbeatAt(Timestamp),
     /// It was requested, which stays true.
     Asked,
+    /// An operator's command asked for it.
+    ByCommand {
+        /// It must be idle.
+        when_idle: bool,
+    },
 }
 
 /// An agent to be ended because somebody asked for it.
@@ -60,6 +65,8 @@ pub enum Because {
 pub struct StopOrder {
     /// The one incarnation of its session to end.
     pub session: SessionKey,
+    /// It is ended only while it is idle.
+    pub when_idle: bool,
 }
 
 /// How a stop ended.

@@ -10,7 +10,7 @@ use crate::{
         confirmation::{Observation, Permission, SessionKey},
         denial::Denial,
         reason::Reason,
-        requests::{Action, Stage},
+        requests::{Action, ByCommand, Stage},
         restart::RestartHistory,
     },
     clock::Now,
@@ -53,7 +53,7 @@ pub enum Event {
     /// Its account can be used again, and its turn has come.
     Released,
     /// Somebody asked for it to be stopped or started afresh.
-    Asked(Asked),
+    Asked(Box<Asked>),
     /// It is alive in this session, has been idle for long and has no work: it is to be ended.
     Idle {
         /// The session.
@@ -72,8 +72,12 @@ pub enum Event {
 pub struct Asked {
     /// What is asked for.
     pub action: Action,
-    /// By whom, for people ("asked for by mail hq-5w2").
+    /// By whom, for people ("stop requested (mail hq-5w2)").
     pub why: String,
+    /// By which command; `None` for a mail.
+    pub by: Option<ByCommand>,
+    /// Why it must not be ended now, where that is to be done only while it is idle.
+    pub busy: Option<Denial>,
     /// Its stage: a request that an earlier owner began is continued.
     pub stage: Stage,
     /// The agent as just probed.

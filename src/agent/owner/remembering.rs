@@ -31,8 +31,9 @@ impl Owner {
 
     /// Records what happened in a step of the lifecycle.
     pub(super) fn keep_history(&mut self, reasons: &[Reason], now: Now) {
-        let request = self.attending.as_ref().map(|request| request.id.as_str());
-        let entry = story::entry(&self.lifecycle, reasons, request, now);
+        let request = self.attending.as_ref();
+        let request = request.map(|it| it.by.as_ref().map_or_else(|| it.id.clone(), ToString::to_string));
+        let entry = story::entry(&self.lifecycle, reasons, request.as_deref(), now);
         self.settle(now);
         let Some(entry) = entry else { return };
         let entry = entry.dying(self.ending(reasons));

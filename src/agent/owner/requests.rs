@@ -6,17 +6,25 @@
 use std::time::Duration;
 
 use super::{Owner, OwnerEvent};
-use crate::agent::{
-    confirmation::Observation,
-    lifecycle::{Asked, Attempt, Event, StartEnd, StartOrder, State, StopEnd, StopOrder},
-    observe::How,
-    reason::Reason,
-    requests::{Action, Stage},
-    start, stop,
+use crate::{
+    agent::{
+        confirmation::{Observation, Presence},
+        denial::Denial,
+        idleness,
+        lifecycle::{Asked, Attempt, Event, StartEnd, StartOrder, State, StopEnd, StopOrder},
+        observe::How,
+        reason::{self, NO_AGENT_YET, Reason},
+        requests::{Action, Outcome, Stage},
+        start, stop,
+    },
+    ledger::snapshot::Hook,
+    town::identity::Wanted,
 };
 
 /// A request that could not be handled is tried again after this long.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
+/// One of a command, after this long.
+const TRY_SOON: Duration = Duration::from_secs(1);
 /// At once, but in a later instant.
 const A_MOMENT: Duration = Duration::from_millis(1);
 
@@ -28,33 +36,49 @@ impl Owner {
             return;
         }
         let Some((request, stage)) = self.deps.records.next_request(&self.spec.identity) else { return };
+        if stage == Stage::Due && request.is_stale(self.deps.now().wall) {
+            tracing::warn!(agent = %self.spec.identity, reason = "request_failed", "request {} is too old", request.named());
+            self.deps.records.set_outcome(&request, Outcome::failed("too_old", "it was not begun within 5m"));
+            return self.attend();
+        }
         if matches!(self.state(), State::Starting { .. } | State::Stopping { .. }) {
             return self.wake_start(); // a start of its own makes way
         }
+        let when_idle = request.by.as_ref().is_some_and(|by| by.when_idle);
         self.attending = Some(request);
         let probe = self.observe(How { for_request: true, ..How::default() });
-        self.work
-            .spawn(async move { OwnerEvent::RequestProbed(stage, probe.await) }, OwnerEvent::RequestLost);
+        let (deps, spec) = (self.deps.clone(), self.spec.clone());
+        let probed = async move {
+            let seen = probe.await;
+            let busy = match &seen.presence {
+                Presence::Alive(session) | Presence::Starting(session) if when_idle => {
+                    idleness::busy(&deps, &spec, session).await
+                }
+                _ => None,
+            };
+            OwnerEvent::RequestProbed(stage, seen, busy)
+        };
+        self.work.spawn(probed, OwnerEvent::RequestLost);
     }
 
-    pub(super) fn request_probed(&mut self, stage: Stage, seen: Observation) {
+    pub(super) fn request_probed(&mut self, stage: Stage, seen: Observation, busy: Option<Denial>) {
+        self.stopped = false;
         let Some(request) = self.attending.clone() else { return };
-        let why = match request.action {
-            Action::Restart => format!("fresh start requested (mail {})", request.id),
-            Action::Stop => format!("stop requested (mail {})", request.id),
-        };
-        let asked = Asked { action: request.action, why, stage, seen };
-        self.apply(Event::Asked(asked));
+        let (action, why, by) = (request.action, request.why(), request.by);
+        let asked = Asked { action, why, by, busy, stage, seen };
+        self.apply(Event::Asked(Box::new(asked)));
         let at_it = matches!(self.state(), State::Starting { .. } | State::Stopping { .. });
         if !at_it && self.attending.take().is_some() {
             self.attend();
         }
     }
 
-    /// Tries it again after [`TRY_AGAIN`].
+    /// Tries it again a little later.
     pub(super) fn put_off(&mut self) {
-        self.attending = None;
-        self.work.after(TRY_AGAIN, OwnerEvent::RequestDue);
+        // Who gave a command waits for the answer.
+        let by_command = self.attending.take().is_some_and(|request| request.by.is_some());
+        let after = if by_command { TRY_SOON } else { TRY_AGAIN };
+        self.work.after(after, OwnerEvent::RequestDue);
     }
 
     /// A start or stop ended: handles the next request, or the same one later.
@@ -72,17 +96,51 @@ impl Owner {
     pub(super) fn request_came_to(&mut self, outcome: &Reason) {
         let Some(request) = self.attending.clone() else { return };
         let (agent, reason) = (&self.spec.identity, outcome.code());
-        match outcome {
+        let named = request.named();
+        let outcome = match outcome {
             Reason::RequestRefused(why) => {
-                tracing::warn!(%agent, reason, "request by mail {} refused: {why}", request.id);
+                tracing::warn!(%agent, reason, "request {named} refused: {why}");
+                Outcome::failed(why.code(), why.to_string())
+            }
+            Reason::RequestPostponed(why) if request.is_given_up(self.deps.now().wall) => {
+                tracing::warn!(%agent, reason = "request_failed", "request {named} given up: {why}");
+                Outcome::failed("unclear", why)
             }
             Reason::RequestPostponed(why) => {
-                tracing::info!(%agent, reason, "request by mail {} postponed: {why}", request.id);
+                tracing::info!(%agent, reason, "request {named} postponed: {why}");
                 return self.put_off();
             }
-            _ => {}
+            _ => self.carried_out(request.action),
+        };
+        self.deps.records.set_outcome(&request, outcome);
+    }
+
+    /// What a request came to that was carried out without a start.
+    fn carried_out(&self, action: Action) -> Outcome {
+        let hold = match self.state() {
+            State::HeldOnRequest { hold } => hold,
+            _ if action == Action::Stop => {
+                return Outcome::failed("started_by_others", "it was stopped, and somebody started it again");
+            }
+            _ if action == Action::Start => return Outcome::done("already_running", "already running"),
+            _ => return Outcome::done("started", "restarted"),
+        };
+        let until = match hold.until {
+            Some(until) => format!("held until {}", reason::at_second(until)),
+            None => "held until somebody starts it".to_owned(),
+        };
+        let identity = &self.spec.identity;
+        let work = identity.rig().and_then(|rig| self.deps.snapshot(rig)?.hook(identity));
+        let work = match (work, identity.facts().wanted) {
+            (Some(Hook::Bead(bead)), Wanted::WithWork) => {
+                format!("; {bead} stays on its hook, and nobody else works on it")
+            }
+            _ => String::new(),
+        };
+        match self.stopped {
+            true => Outcome::done("stopped", format!("stopped, {until}{work}")),
+            false => Outcome::done("not_running", format!("was not running, {until}{work}")),
         }
-        self.deps.records.set_stage(&request, Stage::Done);
     }
 
     /// Makes a start; a requested one is noted before and after.
@@ -98,9 +156,17 @@ impl Owner {
                 }
                 let end = start::start(&deps, &spec, &order, &pulse, seen_alive).await;
                 if let Some(request) = &request
-                    && !matches!(end, StartEnd::Unclear(_))
+                    && (!matches!(end, StartEnd::Unclear(_)) || request.is_given_up(deps.now().wall))
                 {
-                    deps.records.advance(&deps, request, Stage::Done).await;
+                    let mut outcome = came_to(&end, request.action);
+                    if let StartEnd::Left { session, .. } = &end
+                        && request.by.as_ref().is_some_and(|by| by.when_idle)
+                        && let Some(busy) = idleness::busy(&deps, &spec, session).await
+                    {
+                        // Who asked goes on waiting.
+                        outcome = Outcome::failed(busy.code(), busy.to_string());
+                    }
+                    deps.records.finish(&deps, request, outcome).await;
                 }
                 OwnerEvent::StartEnded(end)
             },
@@ -126,7 +192,7 @@ impl Owner {
     pub(super) fn report_asked_start(&mut self, end: &StartEnd) {
         let State::Starting { order, .. } = self.state() else { return };
         let (Attempt::Asked, Some(request)) = (order.attempt, &self.attending) else { return };
-        let (agent, id) = (&self.spec.identity, &request.id);
+        let (agent, named) = (&self.spec.identity, request.named());
         let why = match end {
             StartEnd::Refused(why) => why.to_string(),
             StartEnd::Unwanted(why) => why.to_string(),
@@ -135,7 +201,7 @@ impl Owner {
             | StartEnd::NeverAppeared(why)
             | StartEnd::NotByGt(why) => why.clone(),
             StartEnd::Unclear(why) => {
-                tracing::info!(%agent, reason = "request_postponed", "request by mail {id} postponed: {why}");
+                tracing::info!(%agent, reason = "request_postponed", "request {named} postponed: {why}");
                 return;
             }
             StartEnd::Up { .. }
@@ -144,6 +210,101 @@ impl Owner {
             | StartEnd::Left { .. }
             | StartEnd::Ended(_) => return,
         };
-        tracing::warn!(%agent, reason = "request_failed", "request by mail {id} failed: {why}");
+        tracing::warn!(%agent, reason = "request_failed", "request {named} failed: {why}");
+    }
+}
+
+/// What a requested start came to.
+fn came_to(end: &StartEnd, action: Action) -> Outcome {
+    let again = "the supervisor tries it again";
+    match end {
+        StartEnd::Up { took, conversation, .. } => {
+            let what = if action == Action::Restart { "restarted" } else { "started" };
+            let conversation = conversation.as_ref().map(|begun| format!("; {begun}")).unwrap_or_default();
+            Outcome::done("started", format!("{what} in {:.1}s{conversation}", took.as_secs_f64()))
+        }
+        StartEnd::Found(_) if action == Action::Start => Outcome::done("already_running", "already running"),
+        StartEnd::Found(_) => Outcome::failed("found_running", "somebody else started it at the same time"),
+        StartEnd::Taken => Outcome::failed("no_agent_yet", NO_AGENT_YET),
+        StartEnd::Left { why, .. } => Outcome::failed("start_given_up", format!("left running: {why}")),
+        StartEnd::Refused(why) => Outcome::failed(why.code(), why.to_string()),
+        StartEnd::Unwanted(why) => Outcome::failed(why.code(), why.to_string()),
+        StartEnd::StoppedByHand(how) => {
+            Outcome::failed("stopped_by_hand", format!("stopped by hand ({how})"))
+        }
+        StartEnd::Unclear(why) => Outcome::failed("unclear", format!("{why}; {again}")),
+        StartEnd::Impossible(why) | StartEnd::NeverAppeared(why) | StartEnd::NotByGt(why) => {
+            Outcome::failed("start_failed", format!("start failed: {why}; {again}"))
+        }
+        StartEnd::Ended(_) => {
+            Outcome::failed("ended_while_starting", format!("its session ended during the start; {again}"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::agent::{confirmation::SessionKey, conversation::Begun, denial::Unwanted};
+
+    #[test]
+    fn what_starts_come_to() {
+        let session = SessionKey { id: "$1".into(), created: jiff::Timestamp::UNIX_EPOCH };
+        let up = |conversation| StartEnd::Up {
+            session: session.clone(),
+            took: Duration::from_millis(4_120),
+            conversation,
+        };
+        let why = || "no program".to_owned();
+        let (start, restart) = (Action::Start, Action::Restart);
+        for (end, action, expected) in [
+            (up(None), start, "started: started in 4.1s"),
+            (up(None), restart, "started: restarted in 4.1s"),
+            (
+                up(Some(Begun::Resumes("1a2b3c4d-0".into()))),
+                restart,
+                "started: restarted in 4.1s; resumes conversation 1a2b3c4d",
+            ),
+            (StartEnd::Found(session.clone()), start, "already_running: already running"),
+            (
+                StartEnd::Found(session.clone()),
+                restart,
+                "! found_running: somebody else started it at the same time",
+            ),
+            (StartEnd::Taken, start, "! no_agent_yet: its session has no agent yet"),
+            (
+                StartEnd::Left { session: session.clone(), why: "it is working".into() },
+                restart,
+                "! start_given_up: left running: it is working",
+            ),
+            (
+                StartEnd::Refused(Denial::EmergencyStop),
+                start,
+                "! emergency_stop: emergency stop of the town (ESTOP)",
+            ),
+            (StartEnd::Unwanted(Unwanted::NoWork), start, "! no_work: no work on its hook"),
+            (
+                StartEnd::StoppedByHand("`gt stop`".into()),
+                start,
+                "! stopped_by_hand: stopped by hand (`gt stop`)",
+            ),
+            (StartEnd::Unclear(why()), start, "! unclear: no program; the supervisor tries it again"),
+            (
+                StartEnd::Impossible(why()),
+                start,
+                "! start_failed: start failed: no program; the supervisor tries it again",
+            ),
+            (
+                StartEnd::Ended(session.clone()),
+                start,
+                "! ended_while_starting: its session ended during the start; the supervisor tries it again",
+            ),
+        ] {
+            let Outcome { ok, code, text } = came_to(&end, action);
+            let sign = if ok { "" } else { "! " };
+            assert_eq!(format!("{sign}{code}: {text}"), expected, "{end:?}");
+        }
     }
 }

@@ -437,6 +437,21 @@ fn only_what_is_allowed_is_answered_and_the_safe_way() {
 }
 
 #[test]
+fn what_was_asked_before_is_not_the_title_of_what_is_asked_now() {
+    // A program that clears its screen leaves it in the history of the pane.
+    for (name, before) in
+        [("a warning", BYPASS), ("in a box", BYPASS_BOXED), ("without a footer", UNNUMBERED)]
+    {
+        let question = shown(&screen(&format!("{before}\n\n{CLAUDE_TRUST}"))).unwrap();
+        let expected = ("Do you trust the files in this folder?", Some(Dialog::TrustFolder));
+        assert_eq!((question.title.as_str(), question.known), expected, "{name}");
+        let other = " Do you accept the terms?\n\n ❯ 1. No, exit\n   2. Yes, I accept\n\n Enter to confirm";
+        let question = shown(&screen(&format!("{before}\n\n{other}"))).unwrap();
+        assert_eq!((question.title.as_str(), question.known), ("Do you accept the terms?", None), "{name}");
+    }
+}
+
+#[test]
 fn one_step_at_a_time() {
     let menu = |cursor| Menu { options: ["a", "b", "c"].map(str::to_owned).into(), cursor };
     for (cursor, target, key) in

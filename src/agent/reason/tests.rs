@@ -23,6 +23,7 @@ fn denials() -> Vec<Denial> {
         Denial::Rig(Closed::AutoRestartBlocked),
         Denial::Rig(Closed::AutoRestartDisabled),
         Denial::DeaconPaused(Some("lunch".into())),
+        Denial::Busy("it is working".into()),
     ]
 }
 
@@ -39,7 +40,7 @@ fn unwanted() -> Vec<Unwanted> {
         Unwanted::WorkNotHooked(bead()),
         Unwanted::WorkNotIts(bead()),
         Unwanted::NotRequested,
-        Unwanted::Superseded(Action::Restart, "hq-1".into()),
+        Unwanted::Superseded(Action::Restart, "mail hq-1".into()),
         Unwanted::OnDemand,
         Unwanted::Degraded,
         Unwanted::Disabled,
@@ -143,6 +144,7 @@ fn others() -> Vec<Reason> {
         Reason::RestartStateChanged,
         Reason::RestartRequested { why: why(), runs: true },
         Reason::RestartRequested { why: why(), runs: false },
+        Reason::StartRequested(why()),
         Reason::StopRequested { why: why(), runs: true },
         Reason::StopRequested { why: why(), runs: false },
         Reason::StoppedOnRequest,

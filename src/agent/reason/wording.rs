@@ -156,6 +156,7 @@ impl Reason {
             Reason::RestartStateChanged => Words::seen("restart_state.json was changed from outside"),
             Reason::RestartRequested { why, runs: true } => Words::new(why, "; ", "stopping and starting it"),
             Reason::RestartRequested { why, runs: false } => Words::new(why, "; ", "starting it"),
+            Reason::StartRequested(why) => Words::new(why, "; ", "starting it"),
             Reason::StopRequested { why, runs: true } => Words::new(why, "; ", "stopping it"),
             Reason::StopRequested { why, runs: false } => Words::new(why, "; ", "not running already"),
             Reason::Idle(why) => Words::new(why, "; ", "stopping it"),
@@ -222,8 +223,8 @@ pub fn signal(exit: i32) -> Option<String> {
     Some(format!("SIG{}", name.trim_matches('"').trim_start_matches("Signal::")))
 }
 
-fn at_second(time: Timestamp) -> String {
-    // UTC to the second: a rule has no time zone.
+/// A time to the second, in UTC: a rule has no time zone, and who shows it to people converts it.
+pub fn at_second(time: Timestamp) -> String {
     Timestamp::from_second(time.as_second()).map_or_else(|_| time.to_string(), |time| time.to_string())
 }
 

@@ -4,11 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::{AgentRecord, Records};
 use crate::{
-    agent::requests::{Claim, Request, Stage},
+    agent::requests::{ByCommand, Claim, Outcome, Request, Stage},
     ports::Ports,
     town::identity::Identity,
 };
@@ -33,14 +34,27 @@ impl Claims {
     }
 }
 
+/// How long what became of a command is kept.
+const COMMANDS: SignedDuration = SignedDuration::from_mins(10);
+
+/// Forgets commands that were done long before this one.
+fn forget_old_commands(agents: &mut BTreeMap<Identity, AgentRecord>, before: Option<&ByCommand>) {
+    let Some(ByCommand { at: now, .. }) = before else { return };
+    let is_old = |by: &ByCommand| now.duration_since(by.at).abs() > COMMANDS;
+    for record in agents.values_mut() {
+        record.requests.retain(|_, claim| claim.is_open() || !claim.by.as_ref().is_some_and(is_old));
+    }
+}
+
 impl Records {
     /// How far this message's request is; `None` when it was never noted, or is over.
     pub fn request_stage(&self, id: &str) -> Option<Stage> {
-        self.agents
-            .lock()
-            .values()
-            .find_map(|record| record.requests.get(id))
-            .map(|claim| claim.stage.clone())
+        self.claim(id).map(|claim| claim.stage)
+    }
+
+    /// The request with this id, as it is kept; `None` when it was never noted, or is forgotten.
+    pub fn claim(&self, id: &str) -> Option<Claim> {
+        self.agents.lock().values().find_map(|record| record.requests.get(id)).cloned()
     }
 
     /// The requests that were noted and nothing else, in order.
@@ -81,13 +95,17 @@ impl Records {
         agents.get(identity).map_or(0, |it| it.requests.values().filter(|claim| claim.is_open()).count())
     }
 
-    /// Notes a request on disk, behind all that were noted before. An error: it is not noted, and must not be carried out.
+    /// Notes a request on disk, behind all that were noted before; one by command is due. An error: it is not noted, and must not be
+    /// carried out.
     pub async fn note_request(&self, ports: &Ports, request: &Request) -> Result<(), String> {
         {
             let mut agents = self.agents.lock();
             let numbers = agents.values().flat_map(|it| it.requests.values()).map(|claim| claim.number + 1);
-            let (number, Request { id, identity, action }) = (numbers.max().unwrap_or(0), request.clone());
-            let claim = Claim { identity, action, stage: Stage::Noted, number };
+            let (number, Request { id, identity, action, by }) =
+                (numbers.max().unwrap_or(0), request.clone());
+            let stage = if by.is_some() { Stage::Due } else { Stage::Noted };
+            forget_old_commands(&mut agents, by.as_ref());
+            let claim = Claim { identity, action, stage, number, by, outcome: None };
             agents.entry(request.identity.clone()).or_default().requests.insert(id, claim);
             self.claims.was_changed();
         }
@@ -113,9 +131,31 @@ impl Records {
         let _ = self.claims.save(ports).await;
     }
 
-    /// Forgets requests: their messages are gone, or they are not to be carried out.
+    /// It is done with: notes what became of it, also on disk. A failed write is reported, and does not block it.
+    pub async fn finish(&self, ports: &Ports, request: &Request, outcome: Outcome) {
+        self.set_outcome(request, outcome);
+        let _ = self.claims.save(ports).await;
+    }
+
+    /// The same in memory; it is written soon.
+    pub fn set_outcome(&self, request: &Request, outcome: Outcome) {
+        let mut agents = self.agents.lock();
+        let requests = agents.get_mut(&request.identity).map(|record| &mut record.requests);
+        if let Some(claim) = requests.and_then(|requests| requests.get_mut(&request.id)) {
+            claim.outcome = claim.by.as_ref().map(|_| outcome);
+            claim.stage = Stage::Done;
+            self.claims.was_changed();
+        }
+    }
+
+    /// Forgets requests by mail: their messages are gone, or they are not to be carried out.
     pub async fn forget_requests(&self, ports: &Ports, which: impl Fn(&str, &Stage) -> bool) {
-        self.remove_requests(which);
+        let commands: BTreeSet<String> = {
+            let agents = self.agents.lock();
+            let all = agents.values().flat_map(|record| &record.requests);
+            all.filter(|(_, claim)| claim.by.is_some()).map(|(id, _)| id.clone()).collect()
+        };
+        self.remove_requests(|id, stage| !commands.contains(id) && which(id, stage));
         let _ = self.claims.save(ports).await;
     }
 

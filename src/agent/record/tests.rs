@@ -157,7 +157,13 @@ fn waits_that_are_long_over_are_forgotten() {
 fn of_one_that_is_no_more_nothing_is_held_or_missed() {
     let (records, mut it) = (records(), Lifecycle::new(RestartHistory::default()));
     step(&mut it, seen(Some(1), 100), 100);
-    let hold = Hold { since: at(100).wall, why: "stop requested (mail hq-1)".into(), hook: None };
+    let hold = Hold {
+        since: at(100).wall,
+        why: "stop requested (mail hq-1)".into(),
+        by: None,
+        until: None,
+        hook: None,
+    };
     let toast: Identity = "r/polecats/Toast".parse().unwrap();
     let held = Lifecycle::resumed(
         RestartHistory::default(),

@@ -8,17 +8,17 @@ use std::time::Duration;
 use super::{Site, Start, Step, conversation::Talk, newer::FirstWords};
 use crate::{
     agent::{
+        answering::{self, Progress},
         command_line,
         confirmation::{Permission, Presence, SessionKey},
         lifecycle::{Attempt, StartEnd},
         nudge::{self, NotDelivered, Why},
         observe, permission,
         program::{AgentProgram, Ready},
-        questions::{self, Question},
-        readiness, screens,
+        questions, readiness, screens,
         texts::{self, Occasion},
     },
-    sessions::{Key, PaneTarget, SessionsError},
+    sessions::{PaneTarget, SessionsError},
     town::identity::Wanted,
 };
 
@@ -26,10 +26,8 @@ use crate::{
 const SCREEN_POLL: Duration = Duration::from_millis(250);
 /// The interval at which a screen with a question is read.
 const QUESTION_POLL: Duration = Duration::from_secs(1);
-/// The number of attempts to answer a question.
-const ANSWER_TRIES: u32 = 3;
 /// The interval at which the effect of a key is checked.
-const KEY_POLL: Duration = Duration::from_millis(50);
+const KEY_POLL: Duration = Duration::from_millis(100);
 /// The interval of checks while it is not known whether the agent may be typed to.
 const UNKNOWN_RETRY: Duration = Duration::from_secs(1);
 
@@ -87,17 +85,13 @@ impl Start<'_> {
         let began = self.deps.now();
         let mut asked_for = Duration::ZERO;
         let mut ready_since = None;
-        let mut tries = 0;
         loop {
             let screen = self.screen(key).await?;
             let now = self.deps.now();
             let waited = now.since(began).saturating_sub(asked_for);
-            if let Some(question) = questions::shown(&screen) {
+            if questions::shown(&screen).is_some() {
                 ready_since = None;
-                // An agent that does not take the answer is left to people.
-                if tries < ANSWER_TRIES && !self.answer(key, &question, skips_permissions).await? {
-                    tries += 1;
-                }
+                self.answer(key, skips_permissions).await?;
                 self.wait(key, QUESTION_POLL).await?;
                 self.still_there(key).await?;
                 let patience = settings.start.timeout;
@@ -110,7 +104,6 @@ impl Start<'_> {
                 }
                 continue;
             }
-            tries = 0;
             let ready = match &program.ready {
                 Ready::Delay(delay) => waited >= *delay,
                 Ready::Prompt(prompts) => readiness::shows_prompt(&screen, prompts),
@@ -129,52 +122,24 @@ impl Start<'_> {
         }
     }
 
-    /// Answers a question, if the settings allow it: moves the cursor until the screen shows it on the right option,
-    /// then presses Enter. Returns whether it was answered.
-    async fn answer(&self, key: &SessionKey, question: &Question, skips_permissions: bool) -> Step<bool> {
+    /// Answers the question on its screen, if the settings allow it.
+    async fn answer(&self, key: &SessionKey, skips_permissions: bool) -> Step<()> {
         let answered = self.deps.settings().answered(skips_permissions);
-        if questions::answer(question, &answered).is_none() {
-            return Ok(false);
-        }
         let _turn = self.deps.starts.turn_to_type(&self.spec.session).await;
-        let steps = question.menu.as_ref().map_or(0, |menu| menu.options.len()) + 1;
-        for _ in 0..steps {
+        loop {
             if !self.still_there(key).await? {
-                return Ok(false);
+                return Ok(());
             }
-            let Some((pane, screen)) = self.pane_and_screen(key).await? else { return Ok(false) };
-            let Some(now) = questions::shown(&screen) else { return Ok(true) };
-            let target = questions::answer(&now, &answered);
-            let (Some(menu), Some(target)) = (&now.menu, target.filter(|_| now.title == question.title))
-            else {
-                return Ok(false);
-            };
-            let pressed = questions::next_key(menu, target);
-            if let Err(error) = self.deps.sessions.press(&pane, pressed).await {
-                self.passed_over(&error.to_string());
-                return Ok(false);
-            }
-            if !self.it_shows(key, &now).await? {
-                return Ok(false);
-            }
-            if pressed == Key::Enter {
-                let chosen = &menu.options[target];
-                tracing::info!(agent = %self.spec.identity, "answered {:?} with {chosen:?}", now.title);
-                return Ok(true);
+            let Some((pane, screen)) = self.pane_and_screen(key).await? else { return Ok(()) };
+            match answering::step(self.deps, self.spec, key, (&pane, &screen), &answered).await {
+                Ok(Progress::Waits) => self.wait(key, KEY_POLL).await?,
+                Ok(Progress::Over | Progress::Left) => return Ok(()),
+                Err(error) => {
+                    self.passed_over(&error.to_string());
+                    return Ok(());
+                }
             }
         }
-        Ok(false)
-    }
-
-    /// Whether a key changes the question within `start.dialog_wait`.
-    async fn it_shows(&self, key: &SessionKey, before: &Question) -> Step<bool> {
-        let changed = async {
-            while questions::shown(&self.screen(key).await?).as_ref() == Some(before) {
-                self.wait(key, KEY_POLL).await?;
-            }
-            Ok(true)
-        };
-        tokio::time::timeout(self.deps.settings().start.dialog_wait, changed).await.unwrap_or(Ok(false))
     }
 
     /// Step 7: types the first instruction: which program woke it, and what to do first; or what is left to type of `first`. One
@@ -238,7 +203,7 @@ impl Start<'_> {
                 Err(NotDelivered { why: Why::Question(_), begun: false }) => {
                     self.ready(key, program, site).await?;
                 }
-                Err(NotDelivered { why: Why::Unknown(_) | Why::Locked(..), begun: false })
+                Err(NotDelivered { why: Why::Unknown(_) | Why::Locked(..) | Why::Draft, begun: false })
                     if self.deps.now().since(began) < limit =>
                 {
                     self.wait(key, UNKNOWN_RETRY).await?;

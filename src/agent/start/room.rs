@@ -77,7 +77,7 @@ impl Start<'_> {
             && let Some(other) = self.deps.records.request_that_waits(&self.spec.identity)
         {
             // It may be to stop the agent.
-            return Err(StartEnd::Unwanted(Unwanted::Superseded(other.action, other.id)));
+            return Err(StartEnd::Unwanted(Unwanted::Superseded(other.action, other.reference())));
         }
         // Somebody else may have started it.
         let session = self.deps.sessions.find(&self.spec.session).await;

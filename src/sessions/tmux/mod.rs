@@ -43,6 +43,7 @@ use super::{Fact, Key, KeyBinding, NewSession, PaneTarget, Place, Session, Sessi
 use crate::terminal;
 
 mod approach;
+pub mod attaching;
 mod control;
 mod exits;
 mod kernel;
@@ -231,6 +232,30 @@ impl Tmux {
         drop(requests.splice(1..1, then));
         Ok(vec![Request::Together(requests)])
     }
+
+    /// The last lines of a pane, captured with these flags.
+    async fn captured(
+        &self,
+        pane: &PaneTarget,
+        lines: u16,
+        flags: &[&str],
+    ) -> Result<Vec<String>, SessionsError> {
+        let (target, start) = (target::pane(pane.session_id(), pane.pane()), format!("-{lines}"));
+        let requests = [
+            Request::of(["display-message", "-p", "-t", &target, "#{pane_pid}"]),
+            Request::of(["capture-pane", "-p", "-t", &target, "-S", &start].iter().chain(flags).copied()),
+        ];
+        let printed = self.for_pane(pane, &requests, Purpose::Repeatable).await?;
+        let (pid, printed) = printed.split_once('\n').unwrap_or((&printed, ""));
+        // Since tmux 3.8 nothing is printed for a dead pane, which is listed with 0.
+        if pid.trim().parse().unwrap_or(0) != pane.pid() {
+            return Err(no_such_pane(pane));
+        }
+        // `-J` keeps the spaces at the ends of lines.
+        let screen: Vec<&str> = printed.trim_end().lines().map(str::trim_end).collect();
+        let skip = screen.len().saturating_sub(usize::from(lines));
+        Ok(screen.into_iter().skip(skip).map(str::to_owned).collect())
+    }
 }
 
 fn warn_of_exit_unattached() {
@@ -368,22 +393,16 @@ impl Sessions for Tmux {
     }
 
     async fn capture(&self, pane: &PaneTarget, lines: u16) -> Result<Vec<String>, SessionsError> {
-        let (target, start) = (target::pane(pane.session_id(), pane.pane()), format!("-{lines}"));
-        let requests = [
-            Request::of(["display-message", "-p", "-t", &target, "#{pane_pid}"]),
-            // `-J`: what tmux wrapped is one line, as the program wrote it.
-            Request::of(["capture-pane", "-p", "-J", "-t", &target, "-S", &start]),
-        ];
-        let printed = self.for_pane(pane, &requests, Purpose::Repeatable).await?;
-        let (pid, printed) = printed.split_once('\n').unwrap_or((&printed, ""));
-        // Since tmux 3.8 nothing is printed for a dead pane, which is listed with 0.
-        if pid.trim().parse().unwrap_or(0) != pane.pid() {
-            return Err(no_such_pane(pane));
-        }
-        // `-J` keeps the spaces at the ends of lines.
-        let screen: Vec<&str> = printed.trim_end().lines().map(str::trim_end).collect();
-        let skip = screen.len().saturating_sub(usize::from(lines));
-        Ok(screen.into_iter().skip(skip).map(str::to_owned).collect())
+        // What tmux wrapped is one line, as the program wrote it.
+        self.captured(pane, lines, &["-J"]).await
+    }
+
+    async fn capture_with_attributes(
+        &self,
+        pane: &PaneTarget,
+        lines: u16,
+    ) -> Result<Vec<String>, SessionsError> {
+        self.captured(pane, lines, &["-e"]).await
     }
 
     async fn set_options(&self, name: &str, options: &[(&'static str, String)]) -> Result<(), SessionsError> {

@@ -50,10 +50,11 @@ impl Foreground {
                     Item::Line(line) => {
                         let missing = lost.swap(0, Ordering::Relaxed);
                         if missing > 0 {
-                            let _ = writeln!(
-                                output,
-                                "Warning: lines not shown here, standard error was too slow: {missing}"
+                            // One write: for a journal, that is one entry.
+                            let lost = format!(
+                                "Warning: lines not shown here, standard error was too slow: {missing}\n"
                             );
+                            let _ = output.write_all(lost.as_bytes());
                         }
                         // A closed terminal needs no action: the log file has the line.
                         let _ = output.write_all(&line);

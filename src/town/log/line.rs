@@ -60,8 +60,7 @@ where
             Level::WARN => "Warning: ",
             _ => "",
         };
-        let subject = text.subject.filter(|_| !as_is).map(|it| format!("{it}: ")).unwrap_or_default();
-        writeln!(writer, "{} {level}{subject}{}{}", stamp(&(self.now)()), text.message, text.fields)
+        writeln!(writer, "{} {level}{}", stamp(&(self.now)()), text.shown(as_is))
     }
 }
 
@@ -84,7 +83,7 @@ const IN_THE_TEXT: [&str; 4] = ["from", "to", "reason", "problem"];
 
 /// An event's message and its other fields, escaped.
 #[derive(Default)]
-struct Text {
+pub(super) struct Text {
     /// The agent it is about, or the session when only that is known: precedes the message.
     subject: Option<String>,
     message: String,
@@ -92,6 +91,13 @@ struct Text {
 }
 
 impl Text {
+    /// What it says, on one line: whom it is about, unless it is to stand as it is, the message, and the other fields.
+    pub(super) fn shown(&self, as_is: bool) -> String {
+        let subject =
+            self.subject.as_ref().filter(|_| !as_is).map(|it| format!("{it}: ")).unwrap_or_default();
+        format!("{subject}{}{}", self.message, self.fields)
+    }
+
     fn add(&mut self, field: &Field, value: &str) {
         if field.name() == "message" {
             self.message.push_str(&one_line(value));

@@ -1,7 +1,7 @@
 //! The log: `daemon/daemon.log` in the line format that Gas Town's tools expect, and standard error in the foreground.
 //!
 //! [`mod@line`] forms a line, [`rotating`] writes the file, [`foreground`] keeps a slow terminal from blocking the
-//! supervisor, [`tail`] shows the file to people. When the log cannot be written, the line is lost and the supervisor
+//! supervisor, [`journal`] is what standard error gets under systemd, [`tail`] shows the file to people. When the log cannot be written, the line is lost and the supervisor
 //! continues. Nothing here may log with `tracing`: it would call itself.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -16,10 +16,16 @@ use tracing_subscriber::{
     reload,
 };
 
-use self::{foreground::Foreground, line::LineFormat, rotating::RotatingFile};
+use self::{
+    foreground::Foreground,
+    journal::{Journal, JournalFormat},
+    line::LineFormat,
+    rotating::RotatingFile,
+};
 use super::settings::LogLevel;
 
 pub mod foreground;
+pub mod journal;
 pub mod line;
 pub mod rotating;
 pub mod tail;
@@ -35,6 +41,8 @@ pub enum LogFormat {
     Human,
     /// One JSON object a line.
     Json,
+    /// Entries of systemd's journal, with priorities and fields and without times.
+    Journal,
 }
 
 /// Where to log.
@@ -105,7 +113,11 @@ pub struct AlreadyInstalled;
 /// Makes this the log of the whole process. A file that cannot be opened is no error: it is reported on standard
 /// error and tried again with each line.
 pub fn install(config: &LogConfig) -> Result<LogHandle, AlreadyInstalled> {
-    let (subscriber, handle) = build(config, Foreground::stderr());
+    let foreground = match config.foreground {
+        Some(LogFormat::Journal) => Foreground::to(Journal::of_this_machine()),
+        _ => Foreground::stderr(),
+    };
+    let (subscriber, handle) = build(config, foreground);
     tracing::subscriber::set_global_default(subscriber).map_err(|_| AlreadyInstalled)?;
     Ok(handle)
 }
@@ -128,6 +140,7 @@ pub fn build(config: &LogConfig, foreground: Foreground) -> (impl Subscriber + S
         let layer = fmt::layer().log_internal_errors(false).with_ansi(false).with_writer(foreground.clone());
         match shape {
             LogFormat::Human => layer.event_format(format).boxed(),
+            LogFormat::Journal => layer.event_format(JournalFormat).boxed(),
             LogFormat::Json => layer.json().flatten_event(true).with_timer(line::Rfc3339(now)).boxed(),
         }
     });

@@ -70,11 +70,19 @@ impl<'a> Entry<'a> {
         self.problem(self.raw_key, reason.into())
     }
 
-    fn problem(&self, raw: &RawValue, reason: String) -> FileProblem {
+    /// Where its key is.
+    pub fn place(&self) -> Place {
+        self.place_of(self.raw_key)
+    }
+
+    fn place_of(&self, raw: &RawValue) -> Place {
         // Raw values are slices of the text.
         let offset = (raw.get().as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
-        let place = Place::of(self.text.as_bytes(), offset);
-        FileProblem::whole(self.file, reason).at(place).about(&self.keys.join("."))
+        Place::of(self.text.as_bytes(), offset)
+    }
+
+    fn problem(&self, raw: &RawValue, reason: String) -> FileProblem {
+        FileProblem::whole(self.file, reason).at(self.place_of(raw)).about(&self.keys.join("."))
     }
 }
 

@@ -10,13 +10,16 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
+
 use self::{
     document::Entry,
+    shown::Shown,
     table::{Section, section, settings_table},
     values::{
         count, dialect, dialogs, factor, interval, level, listen, memory_max, naming, optional_amount,
-        optional_percent, optional_switch, optional_text, pause, resume, roles, socket_name, socket_path,
-        switch, text, usage_limits, whole,
+        optional_percent, optional_switch, optional_text, optional_url, pause, resume, roles, socket_name,
+        socket_path, switch, text, usage_limits, webhook_shape, whole,
     },
 };
 use crate::town::{
@@ -29,10 +32,16 @@ use crate::town::{
 
 pub mod amount;
 mod document;
+pub mod origins;
 pub mod read;
+#[cfg(feature = "test-support")]
+mod schema;
+mod shown;
 mod table;
+mod url;
 mod values;
 
+pub use url::{SecretUrl, WebhookShape};
 pub use values::{Quiet, quiet};
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -109,7 +118,7 @@ settings_table! {
         /// How long an agent must have been ready, without asking anything, before it gets its first instruction.
         settle: Duration = 2 * SECOND, pause;
         /// How long to wait until a key pressed at a question shows.
-        dialog_wait: Duration = 1 * SECOND, pause;
+        dialog_wait: Duration = 5 * SECOND, pause;
         /// Whether `gt` starts the agents, in a town of Gas Town 1.x.
         by_gt: bool = true, switch;
     }
@@ -212,6 +221,8 @@ settings_table! {
         window: Duration = 30 * SECOND, interval;
         /// This many different sessions make a mass death.
         threshold: u32 = 3, count;
+        /// How long a mass death is awaited to be complete before its first alert.
+        settle: Duration = 2 * SECOND, pause;
         /// Between two restarts after a mass death.
         paced_restart: Duration = 2 * SECOND, pause;
     }
@@ -325,11 +336,21 @@ settings_table! {
         quiet: Option<Quiet> = None, quiet;
     }
 
-    /// The command for alerts.
+    /// Where alerts go.
     notify: Notify {
-        /// The command that gets alerts as JSON on standard input.
+        /// The command that gets events as JSON on standard input.
         command: Option<String> = None, optional_text;
-        /// The time limit of that command.
+        /// The URL that alerts are posted to.
+        webhook: Option<SecretUrl> = None, optional_url;
+        /// What that URL expects; `None`: what its host expects.
+        webhook_shape: Option<WebhookShape> = None, webhook_shape;
+        /// The URL of an ntfy topic.
+        ntfy: Option<SecretUrl> = None, optional_url;
+        /// Whether alerts are shown on the desktop, by `notify-send`.
+        desktop: bool = false, switch;
+        /// The URL that is requested each minute while all actors answer.
+        heartbeat_url: Option<SecretUrl> = None, optional_url;
+        /// The time limit of the command and of each request.
         timeout: Duration = 10 * SECOND, interval;
     }
 

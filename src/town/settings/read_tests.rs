@@ -72,6 +72,8 @@ fn every_documented_key_takes_effect_on_its_own() {
                 "[\"x\"]",
                 "[\"update\"]",
                 "\"7GiB\"",
+                "\"https://a.example/b\"",
+                "\"slack\"",
                 "77",
                 "3.25",
                 &flipped,
@@ -85,7 +87,7 @@ fn every_documented_key_takes_effect_on_its_own() {
             assert_eq!(seen.insert(changed, name.clone()), None, "{name} changes what another key changes");
         }
     }
-    assert_eq!(seen.len(), 81);
+    assert_eq!(seen.len(), 87);
 }
 
 #[test]
@@ -146,6 +148,46 @@ fn mistakes_in_ours_name_key_line_and_column() {
             "settings/supervisor.json:1:2: patrols: unknown key",
         ),
         ("section of wrong type", "{\"kill\": 7}", "settings/supervisor.json:1:10: kill: expected an object"),
+        (
+            "no URL",
+            "{\"notify\": {\n  \"webhook\": \"htps://geheim\"}}",
+            "settings/supervisor.json:2:14: notify.webhook: expected a URL such as \"https://…\" (not shown here): it must begin",
+        ),
+        (
+            "no URL at all",
+            "{\"notify\": {\"ntfy\": 7}}",
+            "settings/supervisor.json:1:21: notify.ntfy: expected a URL such as \"https://…\" (not shown here): it is no string",
+        ),
+        (
+            "a URL with a user",
+            "{\"notify\": {\"heartbeat_url\": \"https://geheim@x\"}}",
+            "settings/supervisor.json:1:30: notify.heartbeat_url: expected a URL such as \"https://…\" (not shown here): it must hold no user",
+        ),
+        (
+            "a list of URLs",
+            "{\"notify\": {\"webhook\": [\"https://geheim\"]}}",
+            "settings/supervisor.json:1:24: notify.webhook: expected a URL such as \"https://…\" (not shown here): it is no string",
+        ),
+        (
+            "no shape",
+            "{\"notify\": {\"webhook_shape\": \"teams\"}}",
+            "settings/supervisor.json:1:30: notify.webhook_shape: expected \"json\", \"slack\" or \"discord\", found",
+        ),
+        (
+            "desktop",
+            "{\"notify\": {\"desktop\": \"yes\"}}",
+            "settings/supervisor.json:1:24: notify.desktop: expected true or false",
+        ),
+        (
+            "settle",
+            "{\"deaths\": {\"settle\": 2}}",
+            "settings/supervisor.json:1:23: deaths.settle: expected a duration in quotes",
+        ),
+        (
+            "unknown key of notify",
+            "{\"notify\": {\"slack\": \"https://geheim\"}}",
+            "settings/supervisor.json:1:13: notify.slack: unknown key; the keys here are command, desktop, heartbeat_url, ntfy, ",
+        ),
         ("null section", "{\"kill\": null}", "settings/supervisor.json:1:10: kill: expected an object"),
         (
             "inner section of wrong type",
@@ -377,6 +419,7 @@ fn mistakes_in_ours_name_key_line_and_column() {
     ] {
         let error = ours(text).expect_err(name);
         assert!(error.starts_with(expected), "{name}: {error}");
+        assert!(!error.contains("geheim"), "{name}: {error}");
         assert_eq!(error.lines().count(), 1, "{name}: {error}");
     }
 }

@@ -3,6 +3,8 @@
 //! serde's derive is not enough here: it stops at the first mistake, knows where a value ends but not where it begins,
 //! and cannot merge two files key by key. This must not know any key; the table itself is in [`settings`](super).
 
+use serde_json::Value;
+
 use super::document::Entry;
 
 /// One section of the settings, as the reader of our own file sees it.
@@ -12,6 +14,9 @@ pub trait Section {
 
     /// Sets the value of an entry, or refuses it with what is expected; an unknown key changes nothing.
     fn set(&mut self, entry: &Entry<'_>) -> Result<(), String>;
+
+    /// The value of a key as it is written in the file; `None` for a section in it, and for an unknown key.
+    fn value(&self, key: &str) -> Option<Value>;
 
     /// Two keys in the wrong order: the first must not be less than the second, but is.
     fn crossed(&self) -> Option<[&'static str; 2]>;
@@ -39,6 +44,18 @@ macro_rules! section {
             }
         }
 
+        #[cfg(feature = "test-support")]
+        impl $Section {
+            /// Its JSON schema.
+            fn schema() -> serde_json::Value {
+                schema::section(
+                    &[$(stringify!($about)),*],
+                    &[$((stringify!($key), &[$(stringify!($meaning)),*], stringify!($reader)),)*],
+                    vec![$((stringify!($inner), $Inner::schema()))?],
+                )
+            }
+        }
+
         impl Section for $Section {
             fn keys(&self) -> &'static [&'static str] {
                 &[$(stringify!($key),)* $(stringify!($inner),)?]
@@ -50,6 +67,13 @@ macro_rules! section {
                     _ => {}
                 }
                 Ok(())
+            }
+
+            fn value(&self, key: &str) -> Option<Value> {
+                match key {
+                    $(stringify!($key) => Some(self.$key.shown()),)*
+                    _ => None,
+                }
             }
 
             fn crossed(&self) -> Option<[&'static str; 2]> {
@@ -85,6 +109,14 @@ macro_rules! settings_table {
             pub patrols: Patrols,
             /// Variables exported to the commands we run (`mayor/daemon.json`, `env`).
             pub env: BTreeMap<String, String>,
+        }
+
+        #[cfg(feature = "test-support")]
+        impl Settings {
+            /// The JSON schema of our own file.
+            pub fn schema() -> serde_json::Value {
+                schema::file(vec![$((stringify!($section), $Section::schema()),)*])
+            }
         }
 
         impl Settings {

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     path::PathBuf,
     time::Duration,
 };
@@ -13,7 +14,7 @@ use jiff::civil::Time;
 use serde_json::Value;
 
 use super::{
-    LogLevel, Naming, Resume,
+    LogLevel, Naming, Resume, SecretUrl, WebhookShape,
     amount::{Amount, MemoryMax},
 };
 use crate::{
@@ -181,6 +182,27 @@ pub fn socket_path(value: &Value) -> Converted<Option<PathBuf>> {
     }
 }
 
+/// A URL, or `null` for none. No error repeats it.
+pub fn optional_url(value: &Value) -> Converted<Option<SecretUrl>> {
+    let parsed = match value {
+        Value::Null => return Ok(None),
+        Value::String(text) => SecretUrl::parse(text),
+        _ => Err("it is no string"),
+    };
+    parsed.map(Some).map_err(|why| format!("expected a URL such as \"https://…\" (not shown here): {why}"))
+}
+
+/// The shape of a webhook, or `null` for that of its host.
+pub fn webhook_shape(value: &Value) -> Converted<Option<WebhookShape>> {
+    match value.as_str() {
+        None if value.is_null() => Ok(None),
+        Some("json") => Ok(Some(WebhookShape::Json)),
+        Some("slack") => Ok(Some(WebhookShape::Slack)),
+        Some("discord") => Ok(Some(WebhookShape::Discord)),
+        _ => Err(expected("\"json\", \"slack\" or \"discord\"", value)),
+    }
+}
+
 /// A list of texts, or `null` for none.
 pub fn optional_texts(value: &Value) -> Converted<Option<Vec<String>>> {
     match value {
@@ -220,6 +242,12 @@ pub fn dialogs(value: &Value) -> Converted<Option<BTreeSet<Dialog>>> {
 pub struct Quiet {
     from: Time,
     to: Time,
+}
+
+impl fmt::Display for Quiet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.from.strftime("%H:%M"), self.to.strftime("%H:%M"))
+    }
 }
 
 impl Quiet {

@@ -3,7 +3,7 @@
 //! It asks the [`rules`](super::rules) what is next, does that, and asks again. All that must outlive it is in the register, so its
 //! successor goes on where it stopped. It must not end an agent.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
@@ -25,6 +25,7 @@ use crate::{
     },
     clock::Now,
     deps::Deps,
+    go_duration,
     ledger::notify,
     ports::outbox,
     supervision::{
@@ -77,6 +78,8 @@ pub enum Outcome {
     Prompted,
     /// Not now: it waits at a question, its rig is parked, or that could not be found out.
     NotNow,
+    /// Not now: its prompt holds a text that was not sent, or may hold one.
+    PromptHolds,
     /// It does not live there any more.
     Gone,
 }
@@ -109,7 +112,14 @@ pub struct AccountsState {
     pace: Pace,
     /// Whether the files with logins are to be compared.
     watching_logins: bool,
+    /// The living agents that are being prompted.
+    prompting: BTreeSet<Identity>,
+    /// Those that were not, because of what their prompts hold.
+    left_alone: BTreeSet<Identity>,
 }
+
+/// The kind of problem that an agent is not woken because of its prompt.
+const PROMPT: &str = "prompt";
 
 impl Actor for AccountsWatch {
     type Msg = AccountsMsg;
@@ -131,6 +141,8 @@ impl Actor for AccountsWatch {
             timer: Timer::default(),
             pace,
             watching_logins: false,
+            prompting: BTreeSet::new(),
+            left_alone: BTreeSet::new(),
         })
     }
 
@@ -179,6 +191,7 @@ impl AccountsState {
             let (now, settings) = (self.deps.now(), self.deps.settings());
             let view = self.deps.accounts.view(now);
             self.watch_logins(&view.0);
+            self.wait_no_more(&view.1);
             match rules::next(&view, &self.pace, now, &settings.usage_limit, &self.deps.clock.zone()) {
                 Next::Report(hold) => self.report(&hold, now),
                 Next::Over(key) => self.deps.accounts.is_over(&key, now.wall),
@@ -248,6 +261,7 @@ impl AccountsState {
             self.deps.directory.send(&agent, Broadcast::Released);
             return;
         }
+        self.prompting.insert(agent.clone());
         let (deps, prompted) = (self.deps.clone(), agent.clone());
         let lost = AccountsMsg::Woken(agent.clone(), key.clone(), Outcome::NotNow);
         self.work.spawn(async move { AccountsMsg::Woken(agent, key, prompt(&deps, &prompted).await) }, lost);
@@ -255,14 +269,37 @@ impl AccountsState {
 
     fn woken(&mut self, agent: &Identity, key: Option<Key>, outcome: Outcome) {
         let now = self.deps.now();
+        self.prompting.remove(agent);
         match outcome {
             Outcome::Gone => self.deps.accounts.lives_no_more(agent),
+            Outcome::PromptHolds => self.leaves_alone(agent),
             Outcome::Prompted | Outcome::NotNow => {}
         }
         if let Some(key) = key.filter(|_| outcome != Outcome::Prompted) {
             self.deps.accounts.probe(&key, None, now);
         }
         self.proceed();
+    }
+
+    fn leaves_alone(&mut self, agent: &Identity) {
+        let text = format!(
+            "{agent} can work again and is not prompted to: its prompt holds a text that was not sent, or its screen does not show its prompt; it is tried again every {}",
+            go_duration::format(PUT_OFF)
+        );
+        self.deps.problems.report(problem(agent), text);
+        self.left_alone.insert(agent.clone());
+    }
+
+    /// Takes back the problems of agents that wait no more: they were prompted, go on by themselves, or have ended.
+    fn wait_no_more(&mut self, waiting: &[Waiting]) {
+        let waits = |agent: &Identity| {
+            self.prompting.contains(agent) || waiting.iter().any(|waiting| waiting.agent == *agent)
+        };
+        let over: Vec<Identity> = self.left_alone.iter().filter(|agent| !waits(agent)).cloned().collect();
+        for agent in over {
+            self.deps.problems.clear(&problem(&agent));
+            self.left_alone.remove(&agent);
+        }
     }
 
     /// Reads the screen of the agent that tries an account; what that says is in the register afterwards.
@@ -325,6 +362,10 @@ impl AccountsState {
     }
 }
 
+fn problem(agent: &Identity) -> String {
+    format!("{PROMPT}/{agent}")
+}
+
 /// Reads the screen of an agent, if it lives; what that says is in the register afterwards.
 async fn read_screen(deps: &Deps, agent: &Identity) {
     if let Some((spec, session)) = deps.records.living(agent) {
@@ -342,11 +383,11 @@ async fn prompt(deps: &Deps, agent: &Identity) -> Outcome {
     }
     let Some(waits_as) = deps.accounts.prompted(agent, deps.now()) else { return Outcome::Gone };
     let text = deps.settings().usage_limit.continue_text.clone();
-    let mut prompted = nudge::nudge(deps, &spec, &session, &text).await;
+    let mut prompted = nudge::at_empty_prompt(deps, &spec, &session, &text).await;
     if let Err(NotDelivered { why: Why::Question(_), begun: false }) = prompted
         && nudge::answer(deps, &spec, &session).await == Ok(true)
     {
-        prompted = nudge::nudge(deps, &spec, &session, &text).await;
+        prompted = nudge::at_empty_prompt(deps, &spec, &session, &text).await;
     }
     let (outcome, done) = match prompted {
         Ok(()) => (Outcome::Prompted, format!("prompted with {text:?}")),
@@ -358,7 +399,10 @@ async fn prompt(deps: &Deps, agent: &Identity) -> Outcome {
         Err(NotDelivered { why, .. }) => {
             tracing::debug!(agent = %agent, "not woken: {why}");
             deps.accounts.waits_again(agent, waits_as);
-            return Outcome::NotNow;
+            return match why {
+                Why::Draft | Why::NoPrompt => Outcome::PromptHolds,
+                _ => Outcome::NotNow,
+            };
         }
     };
     tracing::info!(agent = %agent, reason = "woken", "its account can be used again, {done}");

@@ -4,5 +4,5 @@
 //! it. It must not decide that an account is held, nor start an agent: it releases one, and that agent's actor starts it.
 
 pub mod actor;
-mod reports;
+pub mod reports;
 pub mod rules;

@@ -24,6 +24,7 @@ use crate::{
         accounts,
         activity::{Activity, Reading, Said, Source, noting},
         record::screens::Living,
+        screens,
     },
     clock::Now,
     deps::Deps,
@@ -280,9 +281,15 @@ impl ActivityState {
             // Its account, and so others, may be concerned.
             self.work.run(async move { accounts::saw(&deps, &agent, &reading, None).await });
         }
-        noting::hear(&self.deps, &living.agent, living.pane.session_id(), |evidence| {
+        let session = living.pane.session_id();
+        noting::hear(&self.deps, &living.agent, session, |evidence| {
             (evidence.transcript, evidence.doubt) = (said, doubt);
         });
+        // It may have been answered: what is written next comes after that.
+        if self.deps.records.screen(identity, Some(session)).is_some_and(|screen| screen.question.is_some()) {
+            let (deps, living) = (self.deps.clone(), living.clone());
+            self.work.run(async move { drop(screens::read(&deps, &living.agent, &living.pane).await) });
+        }
     }
 
     /// Reads the transcripts whose files changed. Another file beside one may be its successor.
@@ -331,6 +338,8 @@ impl ActivityState {
                 None => self.locate(identity),
             }
         }
+        // A directory may be another one by now.
+        self.watched.clear();
         self.watch();
     }
 

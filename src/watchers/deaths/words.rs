@@ -18,6 +18,16 @@ pub fn line(deaths: &[ConfirmedDeath], window: Duration, follow_up: bool) -> Str
     format!("MASS DEATH DETECTED: {count} {more}{sessions} died in {window}: [{}]", names.join(" "))
 }
 
+/// The sentence of an alert: `3 agents died within 30s: a, b and c (all in rig r)`.
+pub fn sentence(deaths: &[ConfirmedDeath], window: Duration, follow_up: bool, cause: Option<&str>) -> String {
+    let more = if follow_up { " more" } else { "" };
+    let agents = if deaths.len() == 1 { "agent" } else { "agents" };
+    let names: Vec<String> = deaths.iter().map(|death| death.agent.to_string()).collect();
+    let cause = cause.map(|cause| format!(" (possible cause: {cause})")).unwrap_or_default();
+    let (count, window) = (deaths.len(), go_duration::format(window));
+    format!("{count}{more} {agents} died within {window}: {}{cause}", names.join(", "))
+}
+
 /// The event, for alerts and follow-ups alike; an unknown cause is left out.
 pub fn event(at: Timestamp, deaths: &[ConfirmedDeath], window: Duration, cause: Option<&str>) -> Event {
     let names: Vec<&str> = deaths.iter().map(|death| death.session.as_str()).collect();
@@ -70,6 +80,11 @@ mod tests {
                 r#""possible_cause":"all in rig a"},"visibility":"feed"}"#
             )
         );
+        assert_eq!(
+            sentence(&three[..2], window, false, Some("tmux server died")),
+            "2 agents died within 30s: deacon, deacon (possible cause: tmux server died)"
+        );
+        assert_eq!(sentence(&three[..1], window, true, None), "1 more agent died within 30s: deacon");
         assert!(!event(at, &three, window, None).line().unwrap().contains("possible_cause"));
     }
 }

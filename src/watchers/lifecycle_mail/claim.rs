@@ -119,7 +119,7 @@ async fn request(
         }
         Err(unclear @ Unidentified::Unclear { .. }) => return Err(unclear.to_string()),
     };
-    let request = Request { id: message.id.clone(), identity, action };
+    let request = Request { id: message.id.clone(), identity, action, by: None };
     deps.records.note_request(deps, &request).await.map_err(|why| format!("it cannot be claimed: {why}"))?;
     take(deps, request, claimed).await;
     Ok(())
@@ -161,7 +161,7 @@ fn unread(messages: &[Message]) -> BTreeSet<String> {
 
 /// Removes a noted request's message from the inbox; unless somebody else did, the request is due.
 async fn take(deps: &Deps, request: Request, claimed: &impl Fn(Identity)) {
-    let Request { id, identity, action } = &request;
+    let Request { id, identity, action, .. } = &request;
     match inbox::delete(deps, id).await {
         Removal::NotFound => {
             tracing::info!(agent = %identity, "request by mail {id} was taken by the deacon itself; no action");
@@ -181,6 +181,7 @@ async fn take(deps: &Deps, request: Request, claimed: &impl Fn(Identity)) {
         match action {
             Action::Restart => "fresh start",
             Action::Stop => "stop",
+            Action::Start => "start",
         }
     );
     deps.records.advance(deps, &request, Stage::Due).await;

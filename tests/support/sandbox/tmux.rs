@@ -68,6 +68,18 @@ impl Tmux {
         Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
     }
 
+    /// Types a line into a session, as a person does who is attached to it.
+    pub fn type_line(&self, session: &str, line: &str) -> anyhow::Result<()> {
+        let target = format!("={session}:");
+        self.run(&["send-keys", "-l", "-t", &target, line])?;
+        self.run(&["send-keys", "-t", &target, "Enter"]).map(drop)
+    }
+
+    /// What a session shows.
+    pub fn screen(&self, session: &str) -> anyhow::Result<String> {
+        self.run(&["capture-pane", "-p", "-t", &format!("={session}:")])
+    }
+
     /// The agents' sessions with the process in their pane; the supervisor's own session is left out. None when no
     /// server runs.
     pub fn sessions(&self) -> BTreeMap<String, u32> {

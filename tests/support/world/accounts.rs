@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{World, millis, secs};
+use super::{Asks, World, millis, secs};
 
 /// What the program of an agent without a login says.
 pub const LOGGED_OUT: &str = "Invalid API key · Please run /login";
@@ -29,6 +29,8 @@ pub struct Accounts {
     pub homes: BTreeMap<String, String>,
     /// Whether agents end when they meet a limit or have no login.
     pub ends: bool,
+    /// Whether their program asks what to do when they meet a limit.
+    pub asks: bool,
 }
 
 impl World {
@@ -58,10 +60,14 @@ impl World {
         let mut state = self.state();
         let account = state.accounts.by_home.get(&home).cloned().unwrap_or_default();
         let limit = account.limited.filter(|(until, _)| wall < *until).map(|(_, says)| says);
+        let asks = state.accounts.asks && limit.is_some() && !account.logged_out;
         let shows = if account.logged_out { Some(LOGGED_OUT.to_owned()) } else { limit };
         let ends = state.accounts.ends && shows.is_some();
         let Some(session) = state.sessions.get_mut(name) else { return };
         session.shows = shows.clone().into_iter().collect();
+        if asks {
+            session.asks = Some((now, Asks::usage_limit()));
+        }
         let id = session.id;
         state.note(now, true, || format!("{name} shows {shows:?}"));
         drop(state);

@@ -88,6 +88,12 @@ pub struct Asks {
     pub right: usize,
     /// Whether the supervisor may choose that option.
     pub may_answer: bool,
+    /// How long a key takes to show, in milliseconds.
+    pub lag: u64,
+    /// How many keys were pressed that do not show yet.
+    pub on_their_way: usize,
+    /// What it asks next.
+    pub then: Option<Box<Asks>>,
 }
 
 impl Asks {
@@ -100,6 +106,41 @@ impl Asks {
             cursor: 0,
             right: 1,
             may_answer: true,
+            lag: 0,
+            on_their_way: 0,
+            then: None,
+        }
+    }
+
+    /// Claude's question about a directory, which the settings do not allow to answer.
+    pub fn trust() -> Self {
+        Asks {
+            lines: vec![" Do you trust the files in this folder?", ""],
+            options: vec!["Yes, proceed", "No, exit"],
+            right: 0,
+            may_answer: false,
+            ..Asks::permissions(0)
+        }
+    }
+
+    /// Claude's menu at a usage limit that ends at ten, with the cursor on the last option.
+    pub fn limit() -> Self {
+        Asks {
+            lines: vec![
+                "❯ go on",
+                "  ⎿  You've hit your session limit · resets 10am (UTC)",
+                "",
+                "────────────",
+                " What do you want to do?",
+                "",
+            ],
+            options: vec![
+                "Switch to extra usage (paid)",
+                "Stop and wait for limit to reset",
+                "Upgrade your plan",
+            ],
+            cursor: 2,
+            ..Asks::permissions(0)
         }
     }
 
@@ -112,6 +153,18 @@ impl Asks {
             cursor: 0,
             right: 1,
             may_answer: false,
+            lag: 0,
+            on_their_way: 0,
+            then: None,
+        }
+    }
+
+    /// What Claude asks at its usage limit, below what it says of it. The cursor is on another option than the one that waits.
+    pub fn usage_limit() -> Self {
+        Asks {
+            lines: vec!["", " What do you want to do?", ""],
+            options: vec!["Upgrade your plan", "Stop and wait for limit to reset"],
+            ..Asks::permissions(0)
         }
     }
 
@@ -205,6 +258,8 @@ pub struct FakeSession {
     pub asks: Option<(Duration, Asks)>,
     /// The lines above the prompt while its agent runs.
     pub shows: Vec<String>,
+    /// What a person typed at its prompt and did not send.
+    pub draft: String,
 }
 
 impl FakeSession {
@@ -229,7 +284,7 @@ impl FakeSession {
             return shown.into_iter().chain(asks.screen()).collect();
         }
         let ready = self.live() && self.prompts <= now;
-        shown.into_iter().chain(ready.then(|| "> ".to_owned())).collect()
+        shown.into_iter().chain(ready.then(|| format!("> {}", self.draft))).collect()
     }
 }
 
@@ -302,6 +357,7 @@ impl World {
             typed: Vec::new(),
             asks,
             shows: nature.shows.get(name).cloned().into_iter().collect(),
+            draft: String::new(),
         };
         state.sessions.insert(name.to_owned(), session.clone());
         state.note(now, true, || format!("session {name} is there (${id}, by {by:?}, {condition:?})"));
@@ -498,22 +554,53 @@ impl World {
         }
     }
 
-    /// A key is pressed at a question of an agent.
+    /// A key is pressed at a question of an agent, which may take it later.
     pub(super) fn was_pressed(&self, name: &str, key: Key) {
         let now = self.time();
         let mut state = self.state();
         let Some(session) = state.sessions.get_mut(name).filter(|it| it.asks_now(now).is_some()) else {
             return;
         };
+        let id = session.id;
         let Some((_, asks)) = &mut session.asks else { return };
+        let lag = millis(asks.lag);
+        if lag.is_zero() {
+            drop(state);
+            return self.takes_key(name, key);
+        }
+        asks.on_their_way += 1;
+        drop(state);
+        let name = name.to_owned();
+        self.after(lag, move |world| {
+            if world.state().sessions.get(&name).is_some_and(|it| it.id == id) {
+                world.takes_key(&name, key);
+            }
+        });
+    }
+
+    fn takes_key(&self, name: &str, key: Key) {
+        let now = self.time();
+        let mut state = self.state();
+        let Some(session) = state.sessions.get_mut(name) else { return };
+        let Some((_, asks)) = &mut session.asks else { return };
+        asks.on_their_way = asks.on_their_way.saturating_sub(1);
         match key {
             Key::Up => asks.cursor = asks.cursor.saturating_sub(1),
             Key::Down => asks.cursor = (asks.cursor + 1).min(asks.options.len() - 1),
-            Key::Enter if asks.cursor == asks.right => session.asks = None,
+            Key::Enter if asks.cursor == asks.right => {
+                session.asks = asks.then.take().map(|next| (now, *next));
+            }
             Key::Enter | Key::Escape => {
                 drop(state);
                 self.crash_agent(name, false);
             }
+        }
+    }
+
+    /// A person types this at an agent's prompt, and does not send it.
+    pub fn draft(&self, name: &str, text: &str) {
+        if let Some(session) = self.state().sessions.get_mut(name) {
+            session.draft = text.to_owned();
         }
     }
 

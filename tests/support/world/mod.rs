@@ -26,6 +26,7 @@ mod journals;
 pub mod limits;
 mod mailbox;
 mod memory;
+mod network;
 pub mod operator;
 mod polecats;
 mod processes;
@@ -70,6 +71,8 @@ pub use gt_starts::{Fault, GtStarts};
 pub use mailbox::{Left, Mailbox};
 #[allow(unused_imports, reason = "not every test is about memory")]
 pub use memory::{GIB, Machine, TMUX_GROUP};
+#[allow(unused_imports, reason = "not every test looks at the network")]
+pub use network::{FakeNetwork, Serves};
 #[allow(unused_imports, reason = "not every test has polecats")]
 pub use polecats::{Polecat, agent_bead, polecat, work_of};
 #[allow(unused_imports, reason = "not every test lets virtual time pass")]
@@ -175,6 +178,8 @@ pub struct State {
     pub files: BTreeMap<PathBuf, Vec<u8>>,
     /// The memory of its machine.
     pub machine: Machine,
+    /// The network.
+    pub network: network::FakeNetwork,
     /// The identities of files that were opened as journals.
     pub file_ids: BTreeMap<PathBuf, u64>,
     /// When another program last changed a file.
@@ -275,6 +280,7 @@ impl World {
             gt_starts: GtStarts::default(),
             files: BTreeMap::new(),
             machine: Machine::default(),
+            network: network::FakeNetwork::default(),
             file_ids: BTreeMap::new(),
             modified: BTreeMap::new(),
             directories: BTreeSet::new(),

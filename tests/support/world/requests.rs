@@ -20,21 +20,21 @@ pub struct Wishes {
 impl World {
     /// The agent of `session`, spelled `from`, asks by mail for `body`. Returns the message's id.
     pub fn ask(&self, session: &str, from: &str, body: &str) -> String {
-        {
-            let mut state = self.state();
-            let wishes = &mut state.wishes;
-            *wishes.ends.entry(session.to_owned()).or_default() += 1;
-            if ["restart", "cycle"].iter().any(|word| body.to_lowercase().contains(word)) {
-                *wishes.starts.entry(session.to_owned()).or_default() += 1;
-                // It goes before everything that would delay a start or count it.
-                let now = self.time();
-                state.unhold(session);
-                state.was_taken(now, session);
-            } else {
-                wishes.stopped.insert(session.to_owned(), from.to_owned());
-            }
+        *self.state().wishes.ends.entry(session.to_owned()).or_default() += 1;
+        if ["restart", "cycle"].iter().any(|word| body.to_lowercase().contains(word)) {
+            self.allow_start(session);
+        } else {
+            self.state().wishes.stopped.insert(session.to_owned(), from.to_owned());
         }
         self.mail(from, "LIFECYCLE: please", body)
+    }
+
+    /// This session may be started once, before everything that would delay a start or count it.
+    pub fn allow_start(&self, session: &str) {
+        let (now, mut state) = (self.time(), self.state());
+        *state.wishes.starts.entry(session.to_owned()).or_default() += 1;
+        state.unhold(session);
+        state.was_taken(now, session);
     }
 
     /// One more live agent of this session may be ended: the one that is about to be started there.

@@ -440,6 +440,9 @@ impl State {
                 format!("{text:?} is typed at a question in {name}, asked {:?} ago", now - since),
             );
         }
+        if let Some(draft) = self.sessions.get(name).map(|it| it.draft.clone()).filter(|it| !it.is_empty()) {
+            self.violated(now, format!("{text:?} is typed in {name}, whose prompt holds {draft:?}"));
+        }
         let wakes = |text: &str| text.contains("[GAS TOWN]");
         let woken = |it: &super::FakeSession| it.typed.iter().any(|(_, text)| wakes(text));
         if wakes(text) && self.sessions.get(name).is_some_and(woken) {
@@ -455,7 +458,10 @@ impl State {
         let wrong = match session.asks_now(now) {
             Some((since, _)) if *since + slack >= now => false,
             Some((_, asks)) => {
-                !asks.may_answer || key == Key::Escape || key == Key::Enter && asks.cursor != asks.right
+                !asks.may_answer
+                    || asks.on_their_way > 0
+                    || key == Key::Escape
+                    || key == Key::Enter && asks.cursor != asks.right
             }
             None => key == Key::Escape && !session.shows.iter().any(|line| line.contains("-- INSERT --")),
         };

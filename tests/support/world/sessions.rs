@@ -201,6 +201,14 @@ impl Sessions for World {
         .await
     }
 
+    async fn capture_with_attributes(
+        &self,
+        pane: &PaneTarget,
+        lines: u16,
+    ) -> Result<Vec<String>, SessionsError> {
+        self.capture(pane, lines).await
+    }
+
     async fn set_options(&self, name: &str, _: &[(&'static str, String)]) -> Result<(), SessionsError> {
         self.state().may_touch(self.time(), "set options of", name);
         self.tmux("set_options", name, false, |world| world.on_session(name, |_| ())).await

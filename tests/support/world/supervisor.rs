@@ -8,6 +8,7 @@ use std::{
 use gastown_supervisor::{
     StatusReport,
     agent::history::{History, rendering},
+    alerts::register::Running,
     control::{self, gather::gather},
     deps::Deps,
     ports::{
@@ -29,6 +30,7 @@ use gastown_supervisor::{
         root::{RootMsg, RootPlan},
         town_reading::{LastValid, read_settings},
     },
+    watchers::alerts,
 };
 use jiff::tz::TimeZone;
 use ractor::{ActorCell, ActorRef};
@@ -72,6 +74,7 @@ impl World {
             sessions: Arc::new(self.clone()),
             processes: Arc::new(self.clone()),
             commands: Arc::new(self.clone()),
+            network: Arc::new(self.clone()),
             files: Arc::new(self.clone()),
             journals: Arc::new(self.clone()),
             clock: Arc::new(self.clone()),
@@ -98,7 +101,10 @@ impl World {
         let (deps, put) = self.deps().await;
         let process = Process { pid: 4242, started_at: self.wall() };
         let problems = deps.problems.reader();
+        let (ours, open) = (deps.clone(), problems.clone());
+        let running = Running { pid: process.pid, started_at: process.started_at };
         RootPlan {
+            alerts: Arc::new(move |root| alerts::actor::child(ours.clone(), open.clone(), running, root)),
             control: control::actor::child(deps.clone(), problems, process),
             deps,
             settings: Arc::new(put),

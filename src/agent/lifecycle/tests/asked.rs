@@ -1,13 +1,25 @@
 //! Requests as grids: state × request × what is seen × the stage an earlier owner reached.
 
 use super::*;
-use crate::agent::requests::{Action, Stage};
+use crate::agent::requests::{Action, ByCommand, Stage};
 
 fn ask(lifecycle: &mut Lifecycle, action: Action, stage: Stage, what: &str) -> Step {
-    let now = at(100);
     let why = "asked by mail hq-1".to_owned();
-    let event = Event::Asked(Asked { action, why, stage, seen: seen(what, now) });
-    step(lifecycle, event, now)
+    let seen = seen(what, at(100));
+    step(lifecycle, Event::Asked(Box::new(Asked { action, why, by: None, busy: None, stage, seen })), at(100))
+}
+
+fn anna(until: Option<i64>, when_idle: bool) -> ByCommand {
+    let (command, user) = ("stop".to_owned(), Some("anna".to_owned()));
+    ByCommand { uid: 1000, user, command, at: at(99).wall, until: until.map(|it| at(it).wall), when_idle }
+}
+
+/// Anna's command, given right now; `busy`: what it is doing.
+fn command(lifecycle: &mut Lifecycle, action: Action, by: ByCommand, busy: Option<&str>, what: &str) -> Step {
+    let why = format!("requested ({by})");
+    let busy = busy.map(|doing| Denial::Busy(doing.to_owned()));
+    let (stage, seen) = (Stage::Due, seen(what, at(100)));
+    step(lifecycle, Event::Asked(Box::new(Asked { action, why, by: Some(by), busy, stage, seen })), at(100))
 }
 
 /// The result of the request, if there is one yet.
@@ -251,5 +263,134 @@ fn only_a_life_that_is_idle_ends_and_it_is_not_held() {
         let ended = step(&mut lifecycle, Event::StopEnded(end.clone()), at(102));
         assert!(outcome(&lifecycle, &ended).starts_with(expected), "{end:?}: {ended:?}");
         assert_eq!(lifecycle.is_missed(), expected == "alive", "{end:?}");
+    }
+}
+
+#[test]
+fn commands_are_carried_out_in_any_state() {
+    for state in ALL {
+        for (action, what, expected) in [
+            (Action::Restart, "alive", "starting, start on request, replacing"),
+            (Action::Restart, "gone", "starting, start on request"),
+            (Action::Stop, "alive", "stopping, stop $1"),
+            (Action::Stop, "gone", "held on request, leave"),
+            (Action::Start, "gone", "starting, start on request"),
+            (Action::Start, "zombie", "starting, start on request"),
+        ] {
+            let mut lifecycle = given(state);
+            let step = command(&mut lifecycle, action, anna(None, false), None, what);
+            assert_eq!(outcome(&lifecycle, &step), expected, "{state}, {what}, {action:?}");
+        }
+        let mut lifecycle = given(state);
+        let step = command(&mut lifecycle, Action::Start, anna(None, false), None, "alive");
+        assert_eq!(
+            (came_to(&step), &step.decision),
+            (Some(&Reason::RequestCarriedOut), &Decision::Leave),
+            "{state}"
+        );
+    }
+}
+
+#[test]
+fn what_is_not_idle_is_not_ended_by_a_command_that_waits_for_that() {
+    let busy = Some("it is working");
+    for (action, what, refused) in [
+        (Action::Restart, "alive", true),
+        (Action::Restart, "young", true),
+        (Action::Restart, "gone", false),
+        (Action::Restart, "zombie", false),
+        (Action::Stop, "alive", true),
+        (Action::Stop, "gone", false),
+        (Action::Start, "alive", false),
+    ] {
+        let mut lifecycle = given("alive");
+        let step = command(&mut lifecycle, action, anna(None, true), busy, what);
+        let denied = Reason::RequestRefused(Denial::Busy("it is working".into()));
+        assert_eq!(came_to(&step) == Some(&denied), refused, "{action:?}, {what}: {step:?}");
+        if refused {
+            assert_eq!(lifecycle.state(), given("alive").state(), "{action:?}, {what}");
+        }
+    }
+    // It is asked again right before.
+    let mut lifecycle = given("alive");
+    let restart = command(&mut lifecycle, Action::Restart, anna(None, true), None, "alive");
+    let Decision::Start(StartOrder { replace: Some(replace), .. }) = restart.decision else {
+        panic!("{restart:?}")
+    };
+    assert_eq!(replace.because, Because::ByCommand { when_idle: true });
+    let mut lifecycle = given("alive");
+    let stop = command(&mut lifecycle, Action::Stop, anna(None, true), None, "alive");
+    assert_eq!(stop.decision, Decision::Stop(StopOrder { session: session(1), when_idle: true }));
+}
+
+#[test]
+fn an_account_that_is_used_up_is_an_answer_to_a_command_and_a_stop_does_not_mind() {
+    for (action, expected) in
+        [(Action::Restart, "refused"), (Action::Start, "refused"), (Action::Stop, "carried out")]
+    {
+        let mut lifecycle = given("absent");
+        let (now, denial) = (at(100), Denial::UsageLimit { until: None, text: "5h".into() });
+        let seen = Observation { permission: Permission::Denied(denial), ..seen("gone", now) };
+        let (why, by, stage) = ("requested".to_owned(), Some(anna(None, false)), Stage::Due);
+        let event = Event::Asked(Box::new(Asked { action, why, by, busy: None, stage, seen }));
+        let step = step(&mut lifecycle, event, now);
+        let came_to = match came_to(&step) {
+            Some(Reason::RequestRefused(_)) => "refused",
+            Some(Reason::RequestCarriedOut) => "carried out",
+            _ => "-",
+        };
+        assert_eq!(came_to, expected, "{action:?}");
+    }
+}
+
+#[test]
+fn a_hold_for_a_time_ends_then_and_not_before() {
+    let held = || {
+        let mut lifecycle = given("alive");
+        let stop = command(&mut lifecycle, Action::Stop, anna(Some(7_300), false), None, "alive");
+        assert_eq!(outcome(&lifecycle, &stop), "stopping, stop $1");
+        let ended = step(&mut lifecycle, Event::StopEnded(StopEnd::Ended), at(101));
+        assert_eq!(outcome(&lifecycle, &ended), "held on request, look in 0");
+        lifecycle
+    };
+    let hold = held().hold().cloned().unwrap();
+    assert_eq!((hold.by.as_deref(), hold.until), (Some("anna"), Some(at(7_300).wall)));
+    let mut asleep = given("absent");
+    let stop = command(&mut asleep, Action::Stop, anna(Some(7_300), false), None, "gone");
+    assert_eq!(outcome(&asleep, &stop), "held on request, look in 0", "its end is awaited");
+    for (second, what, expected) in [
+        (102, "gone", "held on request, look in 7198"),
+        (7_299, "gone", "held on request, look in 1"),
+        (7_299, "gone+parked", "held on request, look in 1"),
+        (7_300, "gone", "starting, hold over"),
+        (9_000, "gone", "starting, hold over"),
+        (7_300, "gone+parked", "absent, leave"),
+        (7_300, "gone+gate?", "held on request, look in 5"),
+        (7_300, "dark", "held on request, look in 5"),
+        (200, "alive", "alive, leave"),
+    ] {
+        let mut lifecycle = held();
+        let step = probe_again(&mut lifecycle, what, second);
+        assert_eq!(outcome(&lifecycle, &step), expected, "{second}, {what}");
+    }
+    // In passing it changes nothing before its time.
+    let mut lifecycle = held();
+    let passing = probe(&mut lifecycle, "gone", 200);
+    assert_eq!(outcome(&lifecycle, &passing), "held on request, leave");
+    // A clock that is set back makes it no longer than was asked for.
+    let mut early = held();
+    let now = Now { wall: at(0).wall, ..at(200) };
+    let observation = Observation { begun: now, noticed: now, ..seen("gone", at(200)) };
+    let _ = step(&mut early, Event::Probed(observation), now);
+    assert!(early.hold().unwrap().until <= Some(at(7_250).wall), "{:?}", early.hold());
+}
+
+#[test]
+fn other_work_does_not_end_an_operators_hold() {
+    let mut lifecycle = given("alive");
+    let _ = command(&mut lifecycle, Action::Stop, anna(None, false), None, "gone");
+    for bead in ["gt-1", "gt-2"] {
+        let step = step(&mut lifecycle, Event::Hook(Hook::Bead(bead.to_owned())), at(110));
+        assert_eq!(outcome(&lifecycle, &step), "held on request, leave", "{bead}");
     }
 }

@@ -10,12 +10,14 @@ use crate::agent::{
 /// or stop ended, or a request.
 fn event(name: &str, second: i64) -> Event {
     let asked = |action| {
-        Event::Asked(Asked {
+        Event::Asked(Box::new(Asked {
             action,
             why: "mail hq-1".to_owned(),
+            by: None,
+            busy: None,
             stage: Stage::Due,
             seen: seen("alive", at(second)),
-        })
+        }))
     };
     match name {
         "up" => Event::StartEnded(StartEnd::Up {

@@ -289,6 +289,25 @@ fn one_that_is_back_in_its_session_was_respawned_by_its_hook() {
 }
 
 #[test]
+fn one_whose_session_ended_during_its_start_is_being_confirmed() {
+    let ended = || {
+        let mut it = given("starting");
+        let step = step(&mut it, Event::StartEnded(StartEnd::Ended(session(1))), at(100));
+        let entry = crate::agent::history::story::entry(&it, &step.reasons, None, at(100)).unwrap();
+        assert_eq!(
+            (entry.state, entry.seen.as_str()),
+            (Some(Phase::Confirming), "session ended during the start")
+        );
+        it
+    };
+    let mut it = ended();
+    let _ = step(&mut it, Event::Probed(seen("gone", at(101))), at(101));
+    assert_eq!(Phase::of(&it), Phase::Confirming);
+    let back = step(&mut ended(), Event::Probed(seen("alive", at(101))), at(101));
+    assert_eq!(back.reasons, [Reason::BackByItself], "it lives there all the same");
+}
+
+#[test]
 fn the_starts_in_a_row_that_gt_did_not_make_are_counted() {
     let not_by_gt = || StartEnd::NotByGt("it hung".into());
     let key = || session(1);

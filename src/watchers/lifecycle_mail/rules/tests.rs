@@ -24,6 +24,7 @@ fn word(verdict: &Verdict) -> &'static str {
         Verdict::TooOld => "too old",
         Verdict::Request(Action::Restart) => "restart",
         Verdict::Request(Action::Stop) => "stop",
+        Verdict::Request(Action::Start) => "start",
     }
 }
 

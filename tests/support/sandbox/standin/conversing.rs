@@ -5,17 +5,19 @@
 
 use std::{env, fs, path::PathBuf};
 
+use serde_json::{Value, json};
+
 use super::append;
 
 /// A conversation, and the file that keeps it.
 pub struct Conversation {
     file: PathBuf,
     id: String,
-    said: u32,
+    records: u32,
 }
 
 impl Conversation {
-    /// The conversation that these arguments name, if any. An error is what the program prints before it ends. `cut`: what is
+    /// The conversation that these arguments name, or a new one. An error is what the program prints before it ends. `cut`: what is
     /// resumed keeps only its first record; `forgets`: it is not known.
     pub fn begin(args: &[String], cut: bool, forgets: bool) -> Result<Option<Conversation>, String> {
         let after = |flag: &str| {
@@ -25,9 +27,8 @@ impl Conversation {
         let (begins, resumes) = (after("--session-id"), after("--resume"));
         let is_resumed = resumes.is_some();
         let home = env::var_os("CLAUDE_CONFIG_DIR").map(PathBuf::from);
-        let (Some(id), Some(home), Ok(here)) = (begins.or(resumes), home, env::current_dir()) else {
-            return Ok(None);
-        };
+        let (Some(home), Ok(here)) = (home, env::current_dir()) else { return Ok(None) };
+        let id = begins.or(resumes).unwrap_or_else(new_id);
         let slug = here.to_string_lossy().replace(|it: char| !it.is_ascii_alphanumeric(), "-");
         let file = home.join("projects").join(slug).join(format!("{id}.jsonl"));
         if is_resumed && (forgets || !file.exists()) {
@@ -38,22 +39,45 @@ impl Conversation {
             let first: String = text.split_inclusive('\n').take(1).collect();
             let _ = fs::write(&file, first);
         }
-        let mut conversation = Conversation { file, id, said: 0 };
-        conversation.say("hello");
-        conversation.say("how are you");
+        let mut conversation = Conversation { file, id, records: 0 };
+        conversation.hears("hello");
+        conversation.says("how are you");
         Ok(Some(conversation))
     }
 
-    /// Adds a record.
-    pub fn say(&mut self, text: &str) {
-        self.said += 1;
-        let record = serde_json::json!({
-            "type": "user",
-            "cwd": env::current_dir().unwrap_or_default(),
-            "sessionId": self.id,
-            "uuid": format!("{}-{}", std::process::id(), self.said),
-            "message": text,
-        });
+    /// Adds what the agent was given.
+    pub fn hears(&mut self, text: &str) {
+        self.add(json!({"type": "user", "message": {"role": "user", "content": text}}));
+    }
+
+    /// Adds what the agent answers, with which its turn is over.
+    pub fn says(&mut self, text: &str) {
+        self.add(json!({"type": "assistant", "message": answer(text, "end_turn")}));
+    }
+
+    /// Adds what the program says in place of an answer, as the plan is used up.
+    pub fn is_refused(&mut self, text: &str) {
+        let message = answer(text, "stop_sequence");
+        let record = json!({"type": "assistant", "isApiErrorMessage": true, "error": "rate_limit", "message": message});
+        self.add(record);
+    }
+
+    fn add(&mut self, mut record: Value) {
+        self.records += 1;
+        record["cwd"] = json!(env::current_dir().unwrap_or_default());
+        record["sessionId"] = json!(self.id);
+        record["uuid"] = json!(format!("{}-{}", std::process::id(), self.records));
+        record["timestamp"] = json!(jiff::Timestamp::now().to_string());
         append(&self.file, &format!("{record}\n"));
     }
+}
+
+fn answer(text: &str, stop_reason: &str) -> Value {
+    json!({"role": "assistant", "stop_reason": stop_reason, "content": [{"type": "text", "text": text}]})
+}
+
+/// An id in the form of a UUID, which no other process has.
+fn new_id() -> String {
+    let now = jiff::Timestamp::now().as_millisecond().unsigned_abs() & 0xffff_ffff_ffff;
+    format!("{:08x}-0000-4000-8000-{now:012x}", std::process::id())
 }

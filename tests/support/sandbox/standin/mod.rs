@@ -14,11 +14,13 @@
 //! | `STANDIN_NO_PROMPT` (set, not empty) | the prompt never appears |
 //! | `STANDIN_DIALOG` (set, not empty) | claude's permissions question comes first, or codex's about its update (`update`) or claude's about the directory (`trust`): the cursor moves up and down, Enter on the right option goes on, on another it exits 1 |
 //! | `STANDIN_DIALOG_AFTER_MS` | that question comes only so many milliseconds after the prompt |
-//! | `CLAUDE_CONFIG_DIR` | the agent keeps its conversation there as claude does, and takes `--session-id` and `--resume` |
+//! | `CLAUDE_CONFIG_DIR` | the agent keeps its conversation there as claude does, and takes `--session-id` and `--resume`; without these it begins a new one |
 //! | file `<GT_ROOT>/demo/cut-<actor>` | while it exists: of a transcript that it resumes only the first record stays |
 //! | file `<GT_ROOT>/demo/forget-<actor>` | while it exists: it does not know the conversation that it is to resume |
 //! | file `<GT_ROOT>/demo/hang-<actor>` | while it exists: no heartbeat, no answer, no log |
 //! | file `<GT_ROOT>/demo/doze-<actor>` | while it exists: no heartbeat, but what is typed is taken as ever |
+//! | file `<GT_ROOT>/demo/ask-<actor>` | names the question that comes first, as `STANDIN_DIALOG` does for all agents |
+//! | file `<GT_ROOT>/demo/limited-until` | before the time that it holds, in seconds since 1970, the plan of all agents is used up: they answer nothing, and say so on the screen and in their transcript |
 //! | file `<GT_ROOT>/demo/exit-<actor>` | exits at once with the code the file holds |
 //! | file `<town>/demo/beads/<id>.json` | `bd show <id>` prints it; it holds one bead as `bd` prints it, without the list around it |
 //! | file `<town>/demo/mail/<id>.json` | a message in the deacon's inbox, as `gt mail inbox --json` prints it |
@@ -53,9 +55,14 @@ use rustix::{
     termios::{OptionalActions, tcgetattr, tcsetattr},
 };
 
-use self::{conversing::Conversation, recording::Recording};
+use self::{
+    conversing::Conversation,
+    keys::{Event, Keys},
+    recording::Recording,
+};
 
 mod conversing;
+mod keys;
 mod mailbox;
 mod recording;
 mod v1;
@@ -194,6 +201,19 @@ struct Agent {
     conversation: Option<Conversation>,
     /// When the question comes up.
     asks_at: Option<Instant>,
+    /// The instruction from its command line, until its first question is answered.
+    instruction: Option<String>,
+}
+
+/// What an agent answers in its conversation, and on its screen after a limit.
+const ANSWER: &str = "I am on it.";
+
+/// The limit of the plan that all agents of a town use.
+enum Limit {
+    /// It is reached; what the program says of it.
+    Reached(String),
+    /// It was reached earlier: what is answered comes below what was said of it.
+    Over,
 }
 
 /// A question with options.
@@ -230,15 +250,20 @@ impl Agent {
     fn new() -> Self {
         let variable = |name: &str| env::var(name).unwrap_or_default();
         let root = Some(PathBuf::from(variable("GT_ROOT"))).filter(|root| !root.as_os_str().is_empty());
+        let actor = variable("BD_ACTOR").replace('/', "-");
+        let asks =
+            root.as_ref().and_then(|root| fs::read_to_string(root.join(format!("demo/ask-{actor}"))).ok());
+        let asks = asks.unwrap_or_else(|| variable("STANDIN_DIALOG"));
         Agent {
-            actor: variable("BD_ACTOR").replace('/', "-"),
+            actor,
             root,
             deacon: variable("GT_ROLE") == "deacon",
             cycle: 0,
             keys: Keys::default(),
-            dialog: Dialog::named(&variable("STANDIN_DIALOG")),
+            dialog: Dialog::named(asks.trim()),
             conversation: None,
             asks_at: None,
+            instruction: None,
         }
     }
 
@@ -274,10 +299,18 @@ impl Agent {
             (Some(dialog), None) => dialog.draw(),
             (None, _) => self.greet(),
         }
-        if let Some(instruction) = args.last().filter(|word| word.starts_with("[GAS TOWN] ")) {
-            self.received(instruction.as_bytes());
+        self.instruction = args.last().filter(|word| word.starts_with("[GAS TOWN] ")).cloned();
+        if self.dialog.is_none() || self.asks_at.is_some() {
+            self.begin();
         }
         self.serve()
+    }
+
+    /// Takes the instruction from its command line, if there is one.
+    fn begin(&mut self) {
+        if let Some(instruction) = self.instruction.take() {
+            self.received(instruction.as_bytes());
+        }
     }
 
     /// Shows that it takes input: bracketed paste on, as in the real ones, and the prompt.
@@ -346,6 +379,7 @@ impl Agent {
                 Some(_) => {
                     show("\x1b[2J\x1b[H");
                     self.greet();
+                    self.begin();
                 }
                 None => self.received(&text),
             },
@@ -361,14 +395,32 @@ impl Agent {
         if let Some(root) = &self.root {
             append(&root.join(format!("demo/received-{}.log", self.actor)), &format!("{text}\n"));
         }
+        let (limit, echo) = (self.limit(), text.replace('\n', "\r\n"));
+        show(&match (&limit, text.strip_prefix("say ")) {
+            (Some(Limit::Reached(sentence)), _) => format!("{echo}\r\n{sentence}\r\n"),
+            (Some(Limit::Over), _) => format!("{echo}\r\n\r\n● {ANSWER}\r\n"),
+            (None, Some(words)) => format!("\r\n{words}\r\n"),
+            (None, None) => format!("{echo}\r\n"),
+        });
         if let Some(conversation) = &mut self.conversation {
-            conversation.say(&text);
-        }
-        match text.strip_prefix("say ") {
-            Some(words) => show(&format!("\r\n{words}\r\n")),
-            None => show(&format!("{}\r\n", text.replace('\n', "\r\n"))),
+            conversation.hears(&text);
+            match &limit {
+                Some(Limit::Reached(sentence)) => conversation.is_refused(sentence),
+                _ => conversation.says(ANSWER),
+            }
         }
         self.prompt();
+    }
+
+    /// The limit of its plan, if there was one.
+    fn limit(&self) -> Option<Limit> {
+        let until = fs::read_to_string(self.root.as_ref()?.join("demo/limited-until")).ok()?;
+        let until: i64 = until.trim().parse().ok()?;
+        Some(match jiff::Timestamp::now().as_second() < until {
+            // Claude Code 1.0, when it only prints.
+            true => Limit::Reached(format!("Claude AI usage limit reached|{until}")),
+            false => Limit::Over,
+        })
     }
 
     fn hangs(&self) -> bool {
@@ -397,82 +449,6 @@ impl Agent {
         let half = root.join("deacon/.heartbeat.json.standin");
         let _ = fs::create_dir_all(root.join("deacon"));
         let _ = fs::write(&half, beat).and_then(|()| fs::rename(&half, &path));
-    }
-}
-
-/// The meaning of the keys.
-enum Event {
-    /// Enter, and what was typed before it.
-    Message(Vec<u8>),
-    /// Cursor down, or up.
-    Move(bool),
-    /// Ctrl-C.
-    Interrupt,
-}
-
-/// Parses the bytes of a terminal, one by one.
-#[derive(Default)]
-struct Keys {
-    typed: Vec<u8>,
-    state: KeyState,
-}
-
-#[derive(Default)]
-enum KeyState {
-    #[default]
-    Plain,
-    /// After an escape: the Escape key, or the start of a sequence.
-    Escape,
-    /// Inside `ESC [ …` or `ESC O …`.
-    Sequence(Vec<u8>),
-    /// Between the marks of a bracketed paste: everything is text.
-    Paste,
-}
-
-const PASTE_END: &[u8] = b"\x1b[201~";
-
-impl Keys {
-    fn take(&mut self, byte: u8) -> Option<Event> {
-        match &mut self.state {
-            KeyState::Paste => {
-                self.typed.push(byte);
-                if self.typed.ends_with(PASTE_END) {
-                    self.typed.truncate(self.typed.len() - PASTE_END.len());
-                    self.state = KeyState::Plain;
-                }
-                None
-            }
-            KeyState::Sequence(sequence) => {
-                sequence.push(byte);
-                if !(0x40..=0x7e).contains(&byte) {
-                    return None;
-                }
-                let moved = matches!(byte, b'A' | b'B').then_some(Event::Move(byte == b'B'));
-                self.state = if sequence == b"200~" { KeyState::Paste } else { KeyState::Plain };
-                moved
-            }
-            KeyState::Escape if matches!(byte, b'[' | b'O') => {
-                self.state = KeyState::Sequence(Vec::new());
-                None
-            }
-            KeyState::Escape | KeyState::Plain => {
-                self.state = KeyState::Plain;
-                self.plain(byte)
-            }
-        }
-    }
-
-    fn plain(&mut self, byte: u8) -> Option<Event> {
-        match byte {
-            b'\r' => return Some(Event::Message(std::mem::take(&mut self.typed))),
-            0x03 => return Some(Event::Interrupt),
-            0x1b => self.state = KeyState::Escape,
-            0x7f => {
-                self.typed.pop();
-            }
-            byte => self.typed.push(byte),
-        }
-        None
     }
 }
 

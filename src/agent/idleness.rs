@@ -1,0 +1,68 @@
+//! Idleness: whether an agent may be ended that is to be ended only while it is idle.
+//!
+//! What an agent is doing says its [activity](super::activity). Its screen is read for that, as the last reading of it may be a minute
+//! old. What is not known to be idle is not idle. It must not act.
+
+use super::{
+    activity::{Activity, Reading},
+    confirmation::{Presence, SessionKey},
+    denial::Denial,
+    observe, screens,
+    spec::AgentSpec,
+};
+use crate::deps::Deps;
+
+/// Why this agent must not be ended while it lives in this incarnation of its session; `None` when it is idle.
+pub async fn busy(deps: &Deps, spec: &AgentSpec, session: &SessionKey) -> Option<Denial> {
+    if let (Presence::Alive(key) | Presence::Starting(key), Some(pane)) = observe::locate(deps, spec).await
+        && key == *session
+        && let Err(error) = screens::read(deps, spec, &pane).await
+    {
+        return Some(Denial::Busy(format!("what it is doing is not known: {error}")));
+    }
+    judge(deps.records.activity(&spec.identity, Some(&session.id)).as_ref())
+}
+
+/// The same for one that does this, as far as is known.
+fn judge(doing: Option<&Reading>) -> Option<Denial> {
+    let text = match doing.map(|reading| (&reading.activity, reading.since)) {
+        Some((Activity::Idle, _)) => return None,
+        Some((Activity::Working, since)) => format!("it is working since {since}"),
+        Some((Activity::WaitingAtQuestion(question), _)) => format!("it waits at a question ({question})"),
+        Some((Activity::Limited(said), _)) => format!("it is at a usage limit ({said})"),
+        Some((Activity::LoggedOut(said), _)) => format!("its login is lost ({said})"),
+        Some((Activity::Hung(why), _)) => format!("it may be hung ({why})"),
+        None => "what it is doing is not known".to_owned(),
+    };
+    Some(Denial::Busy(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::activity::Source;
+
+    #[test]
+    fn only_what_is_known_to_be_idle_is_idle() {
+        let text = || "text".to_owned();
+        for (activity, expected) in [
+            (Some(Activity::Idle), None),
+            (Some(Activity::Working), Some("it is working since 1970-01-01T00:00:00Z")),
+            (Some(Activity::WaitingAtQuestion(text())), Some("it waits at a question (text)")),
+            (Some(Activity::Limited(text())), Some("it is at a usage limit (text)")),
+            (Some(Activity::LoggedOut(text())), Some("its login is lost (text)")),
+            (Some(Activity::Hung(text())), Some("it may be hung (text)")),
+            (None, Some("what it is doing is not known")),
+        ] {
+            for source in [Source::Transcript, Source::Screen, Source::Processes] {
+                let reading = activity.clone().map(|activity| Reading {
+                    activity,
+                    source,
+                    since: jiff::Timestamp::UNIX_EPOCH,
+                });
+                let busy = judge(reading.as_ref()).map(|denial| denial.to_string());
+                assert_eq!(busy.as_deref(), expected, "{activity:?}, {source}");
+            }
+        }
+    }
+}

@@ -1,0 +1,450 @@
+//! The page that `status` prints: its lines and its table. Pure.
+//!
+//! The first lines say what a person on call must know: whether the supervisor runs, how the agents are, what concerns the whole town,
+//! the worst problems. This module must not ask a supervisor.
+
+use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+
+use crate::{
+    StatusReport,
+    control::{
+        report::{AgentReport, ProblemReport},
+        summary,
+    },
+    local_time::LocalTime,
+    town::dialect::Dialect,
+    width,
+};
+
+/// How to show a report.
+pub struct Page {
+    /// Now, for the reader.
+    pub local: LocalTime,
+    /// Without colours.
+    pub plain: bool,
+    /// The width to keep within; `None` where the output is no terminal, and nothing is cut.
+    pub width: Option<usize>,
+}
+
+/// The columns of the table of agents.
+const COLUMNS: [&str; 7] = ["AGENT", "SESSION", "STATE", "SINCE", "RESTARTS", "NEXT TRY", "WHY"];
+const AGENT: usize = 0;
+const SESSION: usize = 1;
+const STATE: usize = 2;
+const SINCE: usize = 3;
+const RESTARTS: usize = 4;
+const NEXT_TRY: usize = 5;
+const WHY: usize = 6;
+
+/// The width that WHY gets at the expense of other columns,
+const ENOUGH: usize = 36;
+/// and the one that it gets in any case.
+const LEAST: usize = 24;
+
+impl Page {
+    /// The page; `silent` says in which way the supervisor does not answer.
+    pub fn text(&self, report: &StatusReport, silent: Option<&str>) -> String {
+        let mut text = self.head(report, silent);
+        if !report.agents.is_empty() {
+            text.push_str(&format!("{}\n", summary::headline(&report.agents, &self.local)));
+        }
+        summary::banners(report, &self.local).iter().for_each(|banner| text.push_str(&format!("{banner}\n")));
+        text.push_str(&self.problems(&report.problem_list));
+        text.push_str(&feed(report));
+        let parked = report.actors.iter().filter_map(|actor| Some((actor, actor.parked.as_ref()?)));
+        for (actor, why) in parked {
+            text.push_str(&format!("  actor {} is suspended: {why}\n", actor.name));
+        }
+        let mut text = self.fitted(&text);
+        if !report.agents.is_empty() {
+            let table = self.table(&report.agents).to_string();
+            text.push('\n');
+            table.lines().for_each(|line| text.push_str(&format!("{}\n", line.trim_end())));
+        }
+        text + &self.fitted(&events(report))
+    }
+
+    fn problems(&self, problems: &[ProblemReport]) -> String {
+        let line = |problem: &ProblemReport| {
+            let since =
+                problem.since.map(|since| format!(" ({})", self.local.age(since))).unwrap_or_default();
+            format!("  {}{since}\n", problem.text)
+        };
+        let lines: String = problems.iter().map(line).collect();
+        if lines.is_empty() { lines } else { format!("Problems:\n{lines}") }
+    }
+
+    /// The lines with times for the reader, broken where they are too long.
+    fn fitted(&self, text: &str) -> String {
+        let line = |line: &str| {
+            let (line, indent) = (self.local.text(line), line.len() - line.trim_start().len());
+            self.width.map_or_else(|| line.clone(), |width| width::wrapped(&line, 0, indent + 2, width))
+                + "\n"
+        };
+        text.lines().map(line).collect()
+    }
+
+    fn head(&self, report: &StatusReport, silent: Option<&str>) -> String {
+        let town = &match gas_town(report) {
+            Some(gas_town) => format!("{} ({gas_town})", report.town),
+            None => report.town.clone(),
+        };
+        let beats = &report.heartbeat;
+        let beat = match beats.last {
+            Some(last) => format!("heartbeat #{} {} ago", beats.count, self.local.age(last)),
+            None => "no heartbeat yet".to_owned(),
+        };
+        let late = match beats.late.as_slice() {
+            [] => String::new(),
+            late => format!(", late: {}", late.join(", ")),
+        };
+        let since = report.started_at.map_or("an unknown time".to_owned(), |at| self.local.time(at));
+        let process = report.pid.map_or("PID unknown".to_owned(), |pid| format!("PID {pid}"));
+        let version = if report.version.is_empty() { String::new() } else { format!(", {}", report.version) };
+        match (silent, report.running) {
+            (Some(why), _) => format!("{town}: {why}\nLast known: started {since}, {beat}\n"),
+            (None, true) => format!("{town}: running ({process}{version}) since {since}, {beat}{late}\n"),
+            (None, false) if report.died => {
+                format!(
+                    "{town}: not running; the last supervisor ({process}) was killed or crashed\n\
+                         Last known: started {since}, {beat}; `gastown-supervisor start` starts one\n"
+                )
+            }
+            (None, false) if report.started_at.is_some() => {
+                format!("{town}: not running\nLast known: {process}, started {since}, {beat}\n")
+            }
+            (None, false) => format!("{town}: not running\n"),
+        }
+    }
+
+    fn table(&self, agents: &[AgentReport]) -> Table {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        if self.plain {
+            table.force_no_tty();
+        }
+        let rows: Vec<_> = agents.iter().map(|agent| self.row(agent)).collect();
+        let columns = self.columns(&rows);
+        table.set_header(columns.iter().map(|(column, _)| COLUMNS[*column]));
+        for row in &rows {
+            table.add_row(columns.iter().map(|(column, width)| {
+                let cell = Cell::new(width::cut(&row[*column], *width));
+                if *column == STATE { colored(cell, &row[STATE]) } else { cell }
+            }));
+        }
+        if let Some(first) = table.column_mut(0) {
+            first.set_padding((0, 1));
+        }
+        table
+    }
+
+    fn row(&self, agent: &AgentReport) -> [String; 7] {
+        let next = agent.backoff_until.filter(|until| *until > self.local.now());
+        [
+            agent.identity.clone(),
+            agent.session.clone(),
+            agent.state.clone(),
+            agent.since.map_or("-".to_owned(), |since| self.local.age(since)),
+            agent.restarts.to_string(),
+            next.map_or("-".to_owned(), |until| self.local.time(until)),
+            match &agent.reason {
+                Some(why) => self.local.text(why),
+                None => doing(agent, &self.local).unwrap_or_default(),
+            },
+        ]
+    }
+
+    /// The columns that are shown, each with the width to cut its cells to. Where there is little room, those that say nothing
+    /// or least are left out, so that WHY can be read, and WHY is cut.
+    fn columns(&self, rows: &[[String; 7]]) -> Vec<(usize, usize)> {
+        let widest = |column: usize| rows.iter().map(|row| width::of(&row[column])).max().unwrap_or(0);
+        let widths = COLUMNS.map(width::of);
+        let mut widths: Vec<usize> = (0..).zip(widths).map(|(at, header)| header.max(widest(at))).collect();
+        let mut shown: Vec<usize> = (0..COLUMNS.len()).collect();
+        if let Some(width) = self.width {
+            let says_nothing = |column: usize| rows.iter().all(|row| ["0", "-"].contains(&&*row[column]));
+            let others = |shown: &[usize], widths: &[usize]| -> usize {
+                shown.iter().filter(|column| **column != WHY).map(|column| widths[*column] + 2).sum()
+            };
+            let wanted = widths[WHY];
+            for (spare, least, anyway) in [
+                (RESTARTS, ENOUGH, false),
+                (NEXT_TRY, ENOUGH, false),
+                (SESSION, ENOUGH, true),
+                (RESTARTS, LEAST, true),
+                (SINCE, LEAST, true),
+                (NEXT_TRY, LEAST, true),
+            ] {
+                if others(&shown, &widths) + wanted.min(least) > width && (anyway || says_nothing(spare)) {
+                    shown.retain(|column| *column != spare);
+                }
+            }
+            let missing = (others(&shown, &widths) + wanted.min(LEAST)).saturating_sub(width);
+            widths[AGENT] = widths[AGENT].saturating_sub(missing).max(width::of(COLUMNS[AGENT]));
+            widths[WHY] = width.saturating_sub(others(&shown, &widths)).max(width::of(COLUMNS[WHY]));
+        }
+        shown.into_iter().map(|column| (column, widths[column])).collect()
+    }
+}
+
+/// What an agent is doing, since when and by which source: `working 3m5s (transcript)`.
+pub fn doing(agent: &AgentReport, local: &LocalTime) -> Option<String> {
+    let (activity, source) = (agent.activity.as_ref()?.replace('_', " "), agent.activity_source.as_ref()?);
+    let since = local.age(agent.activity_since?);
+    // The reason may have said it already.
+    let is_said =
+        |detail: &&String| agent.reason.as_ref().is_some_and(|reason| reason.contains(detail.as_str()));
+    let detail = agent.activity_detail.as_ref().filter(|detail| !is_said(detail));
+    let detail = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
+    Some(format!("{activity} {since} ({source}){detail}"))
+}
+
+/// Which Gas Town it is, where that is not the one of January.
+fn gas_town(report: &StatusReport) -> Option<Dialect> {
+    let named = Dialect::ALL.into_iter().find(|it| it.facts().name == report.gas_town);
+    named.filter(|it| *it != Dialect::default())
+}
+
+/// How many events it has written where each wakes agents; empty when there are none.
+fn events(report: &StatusReport) -> String {
+    let wake = gas_town(report).is_some_and(|it| it.facts().events_wake_agents);
+    match report.events_written {
+        written if written == 0 || !wake => String::new(),
+        1 => "\n1 line written to .events.jsonl; it woke the agents that waited\n".to_owned(),
+        written => format!("\n{written} lines written to .events.jsonl; each woke the agents that waited\n"),
+    }
+}
+
+/// How many lines of the event log could not be used; empty when there are none.
+fn feed(report: &StatusReport) -> String {
+    match report.feed["skipped"].as_u64() {
+        None | Some(0) => String::new(),
+        Some(skipped) => {
+            let last = report.feed["last_skipped"].as_str().map(|why| format!(", the last one: {why}"));
+            let lines = if skipped == 1 { "line" } else { "lines" };
+            format!("\n{skipped} {lines} of .events.jsonl could not be used{}\n", last.unwrap_or_default())
+        }
+    }
+}
+
+fn colored(cell: Cell, state: &str) -> Cell {
+    match state {
+        "alive" => cell.fg(Color::Green),
+        "waiting_at_question" | "starting" | "confirming" | "waiting" => cell.fg(Color::Yellow),
+        "crash_loop" => cell.fg(Color::Red),
+        _ => cell,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::{Timestamp, tz::TimeZone};
+
+    use super::*;
+    use crate::control::report::HeartbeatReport;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn page() -> Page {
+        Page { local: LocalTime::new(at("2026-11-25T10:00:00Z"), &TimeZone::UTC), plain: true, width: None }
+    }
+
+    fn agent(identity: &str, state: &str, reason: Option<&str>) -> AgentReport {
+        AgentReport {
+            identity: identity.into(),
+            session: identity.replace('/', "-"),
+            state: state.into(),
+            since: Some(at("2026-11-25T09:58:55Z")),
+            reason: reason.map(str::to_owned),
+            ..AgentReport::default()
+        }
+    }
+
+    fn problem(text: &str) -> ProblemReport {
+        ProblemReport::new("tool/x", text, Some(at("2026-11-25T09:55:00Z")))
+    }
+
+    #[test]
+    fn a_running_one() {
+        let mut waiting = agent("alpha/witness", "waiting", Some("restart 2"));
+        (waiting.restarts, waiting.backoff_until) = (1, Some(at("2026-11-25T10:00:30Z")));
+        let report = StatusReport {
+            running: true,
+            pid: Some(2077),
+            town: "/home/user/gt".into(),
+            started_at: Some(at("2026-11-23T01:12:08Z")),
+            heartbeat: HeartbeatReport {
+                count: 64,
+                last: Some(at("2026-11-25T09:59:20Z")),
+                late: vec!["boot".into()],
+            },
+            agents: vec![agent("deacon", "alive", None), waiting],
+            problem_list: vec![problem("gt is not installed")],
+            ..StatusReport::default()
+        };
+        assert_eq!(
+            page().text(&report, None),
+            "\
+/home/user/gt: running (PID 2077) since 2026-11-23 01:12:08, heartbeat #64 40s ago, late: boot
+2 agents: 1 alive, 1 waiting
+Problems:
+  gt is not installed (5m0s)
+
+AGENT          SESSION        STATE    SINCE  RESTARTS  NEXT TRY  WHY
+deacon         deacon         alive    1m5s   0         -
+alpha/witness  alpha-witness  waiting  1m5s   1         10:00:30  restart 2
+"
+        );
+    }
+
+    #[test]
+    fn what_agents_are_doing() {
+        let doing = |activity: &str, source: &str, detail: Option<&str>| AgentReport {
+            activity: Some(activity.into()),
+            activity_source: Some(source.into()),
+            activity_since: Some(at("2026-11-25T09:56:55Z")),
+            activity_detail: detail.map(str::to_owned),
+            ..agent("deacon", "alive", None)
+        };
+        let asks = AgentReport { reason: Some("Trust?".into()), ..doing("working", "transcript", None) };
+        for (agent, why) in [
+            (doing("working", "transcript", None), "working 3m5s (transcript)"),
+            (doing("logged_out", "screen", Some("run /login")), "logged out 3m5s (screen): run /login"),
+            (asks, "Trust?"),
+            (agent("deacon", "alive", None), "-"),
+        ] {
+            let table = page().table(&[agent]).to_string();
+            assert!(table.trim_end().ends_with(why), "{table}");
+        }
+    }
+
+    #[test]
+    fn a_town_of_gas_town_1() {
+        let mut report = StatusReport {
+            running: true,
+            pid: Some(7),
+            town: "/t".into(),
+            gas_town: "1.x".into(),
+            started_at: Some(at("2026-11-25T09:00:00Z")),
+            ..StatusReport::default()
+        };
+        let head = "/t (Gas Town 1.x): running (PID 7) since 09:00:00, no heartbeat yet\n";
+        for (written, events) in [
+            (0, ""),
+            (1, "\n1 line written to .events.jsonl; it woke the agents that waited\n"),
+            (2, "\n2 lines written to .events.jsonl; each woke the agents that waited\n"),
+        ] {
+            report.events_written = written;
+            assert_eq!(page().text(&report, None), format!("{head}{events}"), "{written}");
+        }
+        report.gas_town = "january".into();
+        assert!(!page().text(&report, None).contains("Gas Town"), "as it was");
+    }
+
+    #[test]
+    fn none_that_runs_and_one_that_is_silent() {
+        let nothing = StatusReport { town: "/t".into(), ..StatusReport::default() };
+        assert_eq!(page().text(&nothing, None), "/t: not running\n");
+        let left = StatusReport { pid: Some(7), started_at: Some(at("2026-11-25T09:00:00Z")), ..nothing };
+        assert_eq!(
+            page().text(&left, None),
+            "/t: not running\nLast known: PID 7, started 09:00:00, no heartbeat yet\n"
+        );
+        let why = "running (PID 7), but it does not answer: no answer within 1.5s";
+        assert_eq!(
+            page().text(&StatusReport { running: true, ..left }, Some(why)),
+            format!("/t: {why}\nLast known: started 09:00:00, no heartbeat yet\n")
+        );
+    }
+
+    #[test]
+    fn lines_that_could_not_be_used_are_counted() {
+        for (feed, expected) in [
+            (serde_json::json!(null), ""),
+            (serde_json::json!({"skipped": 0}), ""),
+            (serde_json::json!({"skipped": 2}), "\n2 lines of .events.jsonl could not be used\n"),
+            (
+                serde_json::json!({"skipped": 1, "last_skipped": "it is not UTF-8"}),
+                "\n1 line of .events.jsonl could not be used, the last one: it is not UTF-8\n",
+            ),
+        ] {
+            assert_eq!(super::feed(&StatusReport { feed, ..StatusReport::default() }), expected);
+        }
+    }
+
+    /// A town in which something is wrong: long reasons and problems, with times in them.
+    fn at_night() -> StatusReport {
+        let waits = "restart 2 waits; its last start failed: `gt session restart harbor/furiosa --force` ended with 1";
+        let mut polecat = agent("harbor/polecats/furiosa", "waiting", Some(waits));
+        (polecat.restarts, polecat.backoff_until) = (1, Some(at("2026-11-25T10:00:30Z")));
+        let dolt = "Dolt does not answer on 127.0.0.1:3307 since 2026-11-25T09:58:00Z: mail, hooks and slings fail; `gt dolt \
+                    start` starts it";
+        StatusReport {
+            running: true,
+            pid: Some(2077),
+            town: "/home/user/gt".into(),
+            gas_town: "1.x".into(),
+            started_at: Some(at("2026-11-25T09:00:00Z")),
+            agents: vec![
+                agent("deacon", "alive", None),
+                agent("harbor/refinery", "absent", Some("no pending events in events/refinery")),
+                polecat,
+                agent(
+                    "mayor",
+                    "waiting_at_question",
+                    Some("asks: \"Do you trust the files in this folder?\""),
+                ),
+            ],
+            problem_list: vec![problem(dolt)],
+            ..StatusReport::default()
+        }
+    }
+
+    #[test]
+    fn it_fits_into_the_terminal() {
+        for width in [60, 80, 200] {
+            let text = Page { width: Some(width), ..page() }.text(&at_night(), None);
+            for line in text.lines() {
+                assert!(width::of(line) <= width, "{width}: {line}");
+            }
+            let flowing = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(flowing.contains("since 09:58:00: mail"), "{width}: {text}");
+            assert!(
+                flowing.contains("slings fail; `gt dolt start` starts it"),
+                "{width}: problems are whole: {text}"
+            );
+            assert_eq!(text.contains('…'), width < 200, "{width}: {text}");
+        }
+        let whole = page().text(&at_night(), None);
+        assert!(whole.contains("ended with 1\n") && whole.contains("slings fail; `gt"), "{whole}");
+        let long = vec![agent(&format!("r/polecats/{}", "x".repeat(90)), "alive", Some("why"))];
+        let long = StatusReport { agents: long, ..StatusReport::default() };
+        for width in [60, 80] {
+            let text = Page { width: Some(width), ..page() }.text(&long, None);
+            assert!(text.lines().all(|line| width::of(line) <= width) && text.contains("why"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_in_80_columns() {
+        assert_eq!(
+            Page { width: Some(80), ..page() }.text(&at_night(), None),
+            "\
+/home/user/gt (Gas Town 1.x): running (PID 2077) since 09:00:00, no heartbeat
+  yet
+4 agents: 1 alive, 1 waiting, 1 at a question, 1 not needed
+Problems:
+  Dolt does not answer on 127.0.0.1:3307 since 09:58:00: mail, hooks and slings
+    fail; `gt dolt start` starts it (5m0s)
+
+AGENT                    STATE                NEXT TRY  WHY
+deacon                   alive                -
+harbor/refinery          absent               -         no pending events in ev…
+harbor/polecats/furiosa  waiting              10:00:30  restart 2 waits; its la…
+mayor                    waiting_at_question  -         asks: \"Do you trust the…
+"
+        );
+    }
+}

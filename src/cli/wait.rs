@@ -1,0 +1,173 @@
+//! `wait`: waits until an agent is in a state, or does something.
+
+use std::{process::ExitCode, time::Duration};
+
+use clap::{Args, builder::PossibleValuesParser};
+use clap_complete::ArgValueCompleter;
+
+use super::{
+    complain, completing, duration, say,
+    town::{TownArgument, asked},
+};
+use crate::{ClientError, control::report::AgentReport, go_duration};
+
+/// The exit code when the time is over, as of timeout(1).
+const TIMED_OUT: u8 = 124;
+/// How often to ask.
+const POLL: Duration = Duration::from_millis(250);
+
+/// What can be waited for: the states of `status`, and what a living agent is doing.
+const WORDS: [&str; 15] = [
+    "alive",
+    "working",
+    "idle",
+    "waiting_at_question",
+    "limited",
+    "logged_out",
+    "hung",
+    "starting",
+    "confirming",
+    "waiting",
+    "held",
+    "crash_loop",
+    "paused",
+    "absent",
+    "unknown",
+];
+
+/// Waits until an agent is in a state, or does something.
+///
+/// It returns as soon as that is so, at once when it is so already. When the supervisor is restarted meanwhile, it goes on waiting.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit codes: 0 it is so, 124 the time is over, 3 no supervisor runs.
+
+Examples:
+  gastown-supervisor wait toast --for working --timeout 5m
+  gastown-supervisor wait gastown/witness --for idle && gastown-supervisor restart gastown/witness")]
+pub struct WaitArguments {
+    /// The agent, in any spelling or by its own name
+    #[arg(add = ArgValueCompleter::new(completing::agents))]
+    agent: String,
+    #[command(flatten)]
+    town: TownArgument,
+    /// The state, or what it is doing
+    #[arg(long = "for", value_name = "STATE", value_parser = PossibleValuesParser::new(WORDS))]
+    word: String,
+    /// How long to wait [default: for ever]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    timeout: Option<Duration>,
+}
+
+/// Waits. An error says that there is no such agent, or no supervisor.
+pub fn wait(arguments: &WaitArguments) -> anyhow::Result<ExitCode> {
+    let WaitArguments { agent, town, word, timeout } = arguments;
+    let client = town.client()?;
+    asked(async {
+        let mut last = None;
+        let reached = async {
+            loop {
+                match client.explain_live(agent).await {
+                    Ok(it) => {
+                        if let Some(report) = it.agent {
+                            if is(&report, word) {
+                                return anyhow::Ok(it.identity);
+                            }
+                            last = Some((it.identity, now(&report)));
+                        }
+                    }
+                    // One that is restarted meanwhile answers again.
+                    Err(ClientError::NotRunning(_) | ClientError::Unresponsive(_)) if last.is_some() => {}
+                    Err(error) => return Err(error.into()),
+                }
+                tokio::time::sleep(POLL).await;
+            }
+        };
+        let Some(limit) = *timeout else {
+            return said(&reached.await?, word);
+        };
+        match tokio::time::timeout(limit, reached).await {
+            Ok(identity) => said(&identity?, word),
+            Err(_) => {
+                let (identity, is) = last.unwrap_or_else(|| (agent.clone(), "not supervised".to_owned()));
+                complain(&format!(
+                    "{identity} is {is}, and was not {word} within {}",
+                    go_duration::format(limit)
+                ));
+                Ok(ExitCode::from(TIMED_OUT))
+            }
+        }
+    })
+}
+
+fn said(identity: &str, word: &str) -> anyhow::Result<ExitCode> {
+    say(&format!("{identity} is {word}"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether this is its state, or what it is doing.
+fn is(agent: &AgentReport, word: &str) -> bool {
+    agent.state == word || agent.activity.as_deref() == Some(word)
+}
+
+fn now(agent: &AgentReport) -> String {
+    match &agent.activity {
+        Some(activity) => format!("{} and {activity}", agent.state),
+        None => agent.state.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::{activity::Activity, phase::Phase};
+
+    #[test]
+    fn every_state_and_activity_can_be_waited_for() {
+        let phases = [
+            Phase::Alive,
+            Phase::WaitingAtQuestion,
+            Phase::Starting,
+            Phase::Confirming,
+            Phase::Waiting,
+            Phase::Limited,
+            Phase::LoggedOut,
+            Phase::Held,
+            Phase::CrashLoop,
+            Phase::Paused,
+            Phase::Absent,
+            Phase::Unknown,
+        ];
+        let text = String::new;
+        let activities = [
+            Activity::Working,
+            Activity::Idle,
+            Activity::WaitingAtQuestion(text()),
+            Activity::Limited(text()),
+            Activity::LoggedOut(text()),
+            Activity::Hung(text()),
+        ];
+        let words = phases.iter().map(|it| it.as_str()).chain(activities.iter().map(Activity::code));
+        for word in words {
+            assert!(WORDS.contains(&word), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_state_or_what_it_does() {
+        let agent = |state: &str, activity: Option<&str>| AgentReport {
+            state: state.to_owned(),
+            activity: activity.map(str::to_owned),
+            ..AgentReport::default()
+        };
+        for (agent, word, expected) in [
+            (agent("alive", Some("working")), "alive", true),
+            (agent("alive", Some("working")), "working", true),
+            (agent("alive", Some("working")), "idle", false),
+            (agent("alive", None), "idle", false),
+            (agent("held", None), "held", true),
+        ] {
+            assert_eq!(is(&agent, word), expected, "{agent:?} {word}");
+        }
+    }
+}

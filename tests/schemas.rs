@@ -1,0 +1,90 @@
+//! The JSON schemas in `docs/schemas`: a change of what scripts read is noticed, and noted.
+//!
+//! `UPDATE_SCHEMAS=1 cargo test --test schemas` writes them anew.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests read and write files"
+)]
+
+use std::{env, fs, path::Path};
+
+use gastown_supervisor::{
+    Explanation, StatusReport,
+    town::{events::Event, settings::Settings},
+};
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde_json::{Value, json};
+
+/// What is written, not what is accepted: a key that is always there is required.
+fn written<T: JsonSchema>() -> Value {
+    let generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
+    generator.into_root_schema_for::<T>().to_value()
+}
+
+fn all() -> [(&'static str, Value); 4] {
+    [
+        ("settings", Settings::schema()),
+        ("status", written::<StatusReport>()),
+        ("explanation", written::<Explanation>()),
+        ("event", written::<Event>()),
+    ]
+}
+
+#[test]
+fn the_committed_schemas_are_those_of_the_types() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schemas");
+    let update = env::var_os("UPDATE_SCHEMAS").is_some();
+    for (name, schema) in all() {
+        let file = directory.join(format!("{name}.json"));
+        let text = format!("{schema:#}\n");
+        if update {
+            fs::create_dir_all(&directory).unwrap();
+            fs::write(&file, text).unwrap();
+        } else {
+            assert!(
+                fs::read_to_string(&file).is_ok_and(|there| there == text),
+                "docs/schemas/{name}.json is not the schema of the types any more. Scripts rely on it, and keys are only ever \
+                 added: note the change in CHANGELOG.md under [Unreleased], and write the file anew with \
+                 `UPDATE_SCHEMAS=1 cargo test --test schemas`"
+            );
+        }
+    }
+    let mut names: Vec<_> = fs::read_dir(&directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["event.json", "explanation.json", "settings.json", "status.json"]);
+}
+
+/// The schemas fit what is really written, as far as the names of keys and which of them are always there.
+#[test]
+fn what_is_written_has_their_keys() {
+    let agents = json!([{"identity": "deacon"}]);
+    let report: StatusReport = serde_json::from_value(json!({ "agents": agents })).unwrap();
+    let written = serde_json::to_value(report).unwrap();
+    let schema = self::written::<StatusReport>();
+    let names = |value: &Value| {
+        let mut names: Vec<String> = match value {
+            Value::Array(names) => names.iter().map(|name| name.as_str().unwrap().to_owned()).collect(),
+            value => value.as_object().unwrap().keys().cloned().collect(),
+        };
+        names.sort();
+        names
+    };
+    assert_eq!(names(&written), names(&schema["properties"]));
+    assert_eq!(names(&written), names(&schema["required"]));
+    let agent = &schema["$defs"]["AgentReport"];
+    assert_eq!(names(&written["agents"][0]), names(&agent["properties"]));
+
+    let settings = Settings::schema();
+    let defaults: Value = serde_json::from_str(include_str!("fixtures/settings/defaults.json")).unwrap();
+    for (section, keys) in defaults.as_object().unwrap() {
+        for key in keys.as_object().unwrap().keys() {
+            assert!(settings["properties"][section]["properties"][key].is_object(), "{section}.{key}");
+        }
+    }
+}
