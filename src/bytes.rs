@@ -3,6 +3,12 @@
 /// The units, each 1024 times the one before.
 const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
 
+/// This many bytes, in the largest unit of which they are a whole number.
+pub fn exact(bytes: u64) -> String {
+    let at = (0..UNITS.len()).rev().find(|at| bytes.is_multiple_of(1 << (10 * at))).unwrap_or(0);
+    format!("{}{}", bytes >> (10 * at), UNITS[at])
+}
+
 /// This many bytes, in the largest unit of which there is at least one, with one digit behind the point.
 pub fn format(bytes: u64) -> String {
     let mut unit = 0;

@@ -279,7 +279,9 @@ impl Story {
 
     /// What the supervisor says of an agent.
     async fn report(&self, agent: &str) -> anyhow::Result<AgentReport> {
-        let Answer::Live(status) = Client::new(Some(self.town.root()))?.status().await else {
+        let client = Client::new(Some(self.town.root()))?;
+        let status = client.status(); // limited: by the client
+        let Answer::Live(status) = status.await else {
             bail!("the supervisor does not say how the town is");
         };
         let report = status.agents.into_iter().find(|report| report.identity == agent);

@@ -59,25 +59,26 @@ pub fn shown(screen: &[String]) -> Option<Question> {
     }
     let first = menu.as_ref().map(|(_, first)| *first).or(pointer).or(footer)?;
     let menu = menu.map(|(menu, _)| menu);
-    let above: Vec<&str> = above(&lines[first.saturating_sub(ABOVE)..first]);
+    let begin = begin(&lines, first);
+    let above: Vec<&str> = lines[begin..first].iter().map(|line| line.text.as_str()).collect();
     let known = menu.as_ref().and_then(|menu| known::kind(&above, menu));
     // A secret may begin in another line than that of the title.
     let masked: Vec<String> = secrets::mask(screen).iter().map(|line| Line::of(line).text).collect();
-    let above: Vec<&str> = masked[first.saturating_sub(ABOVE)..first].iter().map(String::as_str).collect();
+    let above: Vec<&str> = masked[begin..first].iter().map(String::as_str).collect();
     let title =
         title(&above).or_else(|| masked[first..].iter().map(String::as_str).find(|it| !it.is_empty()));
     let title = quoted(title.unwrap_or_default()).chars().take(TITLE).collect();
     Some(Question { title, known, menu })
 }
 
-/// The text above the options, but for what belongs to an earlier question or message: a program clears its screen before it asks
-/// the next one, and what was there may be right above.
-fn above(lines: &[Line]) -> Vec<&str> {
+/// Where the text above the options at `first` begins, without what belongs to an earlier question or message: a program clears
+/// its screen before it asks the next one, and what was there may be right above.
+fn begin(lines: &[Line], first: usize) -> usize {
+    let from = first.saturating_sub(ABOVE);
     let is_earlier = |line: &Line| line.pointer.is_some() || KEYS.is_match(&line.text);
-    let begin = lines.iter().rposition(is_earlier).map_or(0, |at| at + 1);
+    let begin = lines[from..first].iter().rposition(is_earlier).map_or(from, |at| from + at + 1);
     // A key may be named above the options, too.
-    let rest = Some(&lines[begin..]).filter(|rest| rest.iter().any(|line| !line.text.is_empty()));
-    rest.unwrap_or(lines).iter().map(|line| line.text.as_str()).collect()
+    if lines[begin..first].iter().any(|line| !line.text.is_empty()) { begin } else { from }
 }
 
 /// The index of the option to choose, where questions of these kinds are answered; `None` when this one is not.

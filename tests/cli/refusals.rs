@@ -24,7 +24,7 @@ fn bare(arguments: &[&str]) -> Command {
 fn wrong_usage() {
     let _among = among_others();
     for (arguments, told) in [
-        (&[][..], "Usage: gastown-supervisor <COMMAND>"),
+        (&[][..], "Usage: gastown-supervisor [OPTIONS] <COMMAND>"),
         (&["walk"], "unrecognized subcommand 'walk'"),
         (&["run", "here"], "unexpected argument 'here'"),
         (&["run", "--town"], "a value is required for '--town <DIR>'"),
@@ -35,7 +35,7 @@ fn wrong_usage() {
     }
     for (arguments, told) in [
         (&["--version"][..], concat!("gastown-supervisor ", env!("CARGO_PKG_VERSION"))),
-        (&["--help"], "Usage: gastown-supervisor <COMMAND>"),
+        (&["--help"], "Usage: gastown-supervisor [OPTIONS] <COMMAND>"),
         (&["run", "--help"], "gastown-supervisor run --town ~/gt"),
     ] {
         run(bare(arguments)).code(0).stderr("").stdout(str::contains(told));

@@ -24,13 +24,17 @@ fn an_agent_that_leaves_a_pane_is_read_after_its_end() {
         world.show(&refinery("r"), &["a healthy screen"]);
         world.show(
             &witness("r"),
-            &["panic: no quota", &format!("TOKEN {SECRET}"), "\u{1b}[31m  at main\u{1b}[0m"],
+            &[
+                "panic: no quota is left for this request, and what it was asked for cannot be continued",
+                &format!("TOKEN {SECRET}"),
+                "\u{1b}[31m  at main\u{1b}[0m",
+            ],
         );
         world.crash_agent(&witness("r"), true);
         // Nothing reports a shell that is left: a scan finds it.
         world.until("its death", mins(2), |state| state.created(&witness("r")).len() == 2).await;
         let [death] = deaths(&supervisor, "r/witness").try_into().unwrap();
-        assert_eq!(death.last_screen, ["panic: no quota", "TOKEN [masked]", "  at main"]);
+        assert_eq!(death.last_screen[1..], ["TOKEN [masked]", "  at main"]);
         assert_eq!(death.last_screen_age_seconds, None, "its pane was there");
         assert!((180..400).contains(&death.lived_seconds.unwrap()), "{death:?}");
         world.pass(mins(5)).await;

@@ -61,7 +61,7 @@ fn read_by(reader: &str) -> Map<String, Value> {
         text.parse::<u64>().ok()
     };
     let or_null = |schema: Value| json!({"anyOf": [schema, {"type": "null"}]});
-    let amount = || json!({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "examples": ["2GiB", "512MiB", "5%"]}]});
+    let amount = || json!({"type": "string", "pattern": r"^\s*[0-9.]+\s*(B|[KMGT](iB)?|%)\s*$", "examples": ["2GiB", "512MiB", "5%"]});
     let roles: Vec<&str> = Role::ALL.iter().map(|role| role.as_str()).collect();
     let string = || json!({"type": "string", "minLength": 1});
     let schema = match name {

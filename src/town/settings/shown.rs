@@ -11,7 +11,7 @@ use super::{
     values::Quiet,
 };
 use crate::{
-    go_duration,
+    bytes, go_duration,
     town::{dialect::Dialect, dialogs::Dialog, identity::Role, usage_limit::UsageLimits},
 };
 
@@ -47,7 +47,10 @@ macro_rules! as_text {
 as_text! {
     Duration: |it| go_duration::format(*it),
     PathBuf: |it| it.to_string_lossy().into_owned(),
-    Amount: Amount::to_string,
+    Amount: |it| match it {
+        Amount::Bytes(bytes) => bytes::exact(*bytes),
+        Amount::Percent(_) => it.to_string(),
+    },
     Quiet: Quiet::to_string,
     Dialect: |it| it.facts().name.to_owned(),
     Dialog: |it| it.name().to_owned(),

@@ -397,9 +397,9 @@ impl Agent {
         }
         let (limit, echo) = (self.limit(), text.replace('\n', "\r\n"));
         show(&match (&limit, text.strip_prefix("say ")) {
-            (Some(Limit::Reached(sentence)), _) => format!("{echo}\r\n{sentence}\r\n"),
+            (Some(Limit::Reached(sentence)), _) => format!("{echo}\r\n\r\n{sentence}\r\n"),
             (Some(Limit::Over), _) => format!("{echo}\r\n\r\n● {ANSWER}\r\n"),
-            (None, Some(words)) => format!("\r\n{words}\r\n"),
+            (None, Some(words)) => format!("\r\n\r\n{words}\r\n"),
             (None, None) => format!("{echo}\r\n"),
         });
         if let Some(conversation) = &mut self.conversation {
