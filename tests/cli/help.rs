@@ -67,7 +67,10 @@ fn the_short_name_does_the_same_and_its_help_says_so() {
         answer(command)
     };
     let said = short(&["--help"]).stdout;
-    assert!(said.contains("Usage: gts [OPTIONS] <COMMAND>") && said.contains("Example:\n  gts start"), "{said}");
+    assert!(
+        said.contains("Usage: gts [OPTIONS] <COMMAND>") && said.contains("Example:\n  gts start"),
+        "{said}"
+    );
     let said = short(&["status", "--help"]).stdout;
     assert!(said.contains("Usage: gts status") && !said.contains("gastown-supervisor"), "{said}");
     let mut command = Command::new(binary());

@@ -317,7 +317,8 @@ fn status_is_answered_while_starts_and_probes_hang() {
         for _ in 0..20 {
             let begun = world.time();
             let town = supervisor.snapshot().await;
-            assert_eq!(world.time(), begun, "at once");
+            let took = world.time() - begun;
+            assert!(took <= millis(100), "a disk that hangs costs its limit: {took:?}");
             assert_eq!(town.agents.len(), 8);
             world.pass(secs(20)).await;
         }

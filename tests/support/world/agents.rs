@@ -127,6 +127,7 @@ impl Asks {
     pub fn limit() -> Self {
         Asks {
             lines: vec![
+                "",
                 "❯ go on",
                 "  ⎿  You've hit your session limit · resets 10am (UTC)",
                 "",
