@@ -39,7 +39,7 @@ impl Story {
         ensure!(report.state == "limited", "{meets} is {}", report.state);
         ensure!(Timestamp::now() < reset, "all this took longer than the limit");
         let started = self.until(from, dies, self.cast.starting).await?;
-        let prompted = self.until(from, meets, "its usage limit is over, prompted with").await?;
+        let prompted = self.until(from, meets, "its account can be used again, prompted with").await?;
         for (agent, at) in [(dies, started.at), (meets, prompted.at)] {
             ensure!(at >= reset, "{agent} was woken before the reset");
         }
