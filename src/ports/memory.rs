@@ -5,6 +5,7 @@
 //! without these files has unknown figures. What was read is not judged here.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
 };
@@ -71,6 +72,14 @@ pub async fn groups(files: &dyn Files, pid: Option<u32>) -> Vec<PathBuf> {
     let of = pid.map_or_else(|| "self".to_owned(), |pid| pid.to_string());
     let read = text(files, &Path::new("/proc").join(of).join("cgroup")).await;
     read.ok().and_then(|text| group_paths(&text)).unwrap_or_default()
+}
+
+/// The same of several processes, by their ids, as one access.
+pub async fn groups_of(files: &dyn Files, pids: BTreeSet<u32>) -> BTreeMap<u32, Vec<PathBuf>> {
+    let paths = pids.iter().map(|pid| Path::new("/proc").join(pid.to_string()).join("cgroup")).collect();
+    let read = files.read_each(paths).await.into_iter();
+    let groups = read.map(|read| group_paths(&String::from_utf8_lossy(&read.ok()?)));
+    pids.into_iter().zip(groups.map(Option::unwrap_or_default)).collect()
 }
 
 /// How many processes in this cgroup and in those below the kernel has ended for want of memory, since the cgroup exists.

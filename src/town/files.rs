@@ -52,6 +52,15 @@ pub trait Files: Send + Sync {
     /// The content of a file, at most 16 MiB (more is an error of kind `FileTooLarge`).
     async fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
+    /// The contents of several small files, in their order, as one access: for what is read of every agent again and again.
+    async fn read_each(&self, paths: Vec<PathBuf>) -> Vec<io::Result<Vec<u8>>> {
+        let mut contents = Vec::new();
+        for path in paths {
+            contents.push(self.read(&path).await);
+        }
+        contents
+    }
+
     /// Replaces a file: temporary file beside it with `mode`, write, sync, rename. Its directory is created if missing.
     async fn replace(&self, path: &Path, content: &[u8], mode: u32) -> io::Result<()>;
 
@@ -96,6 +105,13 @@ pub struct Disk;
 impl Files for Disk {
     async fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         disk_task::run(path, read).await
+    }
+
+    async fn read_each(&self, paths: Vec<PathBuf>) -> Vec<io::Result<Vec<u8>>> {
+        let (Some(first), count) = (paths.first().cloned(), paths.len()) else { return Vec::new() };
+        let contents =
+            disk_task::run(&first, move |_| Ok(paths.iter().map(|path| read(path)).collect())).await;
+        contents.unwrap_or_else(|error| (0..count).map(|_| Err(error.kind().into())).collect())
     }
 
     async fn replace(&self, path: &Path, content: &[u8], mode: u32) -> io::Result<()> {

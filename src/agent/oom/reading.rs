@@ -17,10 +17,7 @@ pub async fn refresh(deps: &Deps, scan: &Scan, there: &[(AgentSpec, PaneTarget)]
     let files = &*deps.files;
     // All panes count, also those of people.
     let panes = sessions.values().flat_map(|session| &session.panes).filter_map(Pane::process);
-    let mut known = BTreeMap::new();
-    for pid in panes.chain(deps.sessions.place().server) {
-        known.insert(pid, memory::groups(files, Some(pid)).await);
-    }
+    let known = memory::groups_of(files, panes.chain(deps.sessions.place().server).collect()).await;
     let mut read = BTreeMap::new();
     for (agent, pane) in there {
         let groups = known.get(&pane.pid()).map(Vec::as_slice).unwrap_or_default();
