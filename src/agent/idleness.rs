@@ -14,11 +14,21 @@ use crate::deps::Deps;
 
 /// Why this agent must not be ended while it lives in this incarnation of its session; `None` when it is idle.
 pub async fn busy(deps: &Deps, spec: &AgentSpec, session: &SessionKey) -> Option<Denial> {
-    if let (Presence::Alive(key) | Presence::Starting(key), Some(pane)) = observe::locate(deps, spec).await
-        && key == *session
-        && let Err(error) = screens::read(deps, spec, &pane).await
-    {
-        return Some(Denial::Busy(format!("what it is doing is not known: {error}")));
+    let unknown = |why: &str| Some(Denial::Busy(format!("what it is doing is not known: {why}")));
+    let (Presence::Alive(key) | Presence::Starting(key), Some(pane)) = observe::locate(deps, spec).await
+    else {
+        return unknown("it is not found in its session");
+    };
+    if key != *session {
+        return unknown("its session is another one by now");
+    }
+    let lines = match screens::read(deps, spec, &pane).await {
+        Ok(lines) => lines,
+        Err(error) => return unknown(&error.to_string()),
+    };
+    // A transcript may be behind: one glimpse of work is enough not to end it, although it does not overrule the transcript.
+    if screens::of_living(deps, &lines) == Some(Activity::Working) {
+        return Some(Denial::Busy("its screen shows that it is working".to_owned()));
     }
     judge(deps.records.activity(&spec.identity, Some(&session.id)).as_ref())
 }

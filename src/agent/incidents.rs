@@ -98,7 +98,7 @@ impl Incident {
         if incident.says(condition) {
             return Begin::No;
         }
-        let before = incident.conditions.get(&condition).map(|told| told.since);
+        let before = incident.conditions.get(&condition).map(|open| open.since);
         incident.conditions.insert(condition, Told { since: before.unwrap_or(now), mailed: true });
         if before.is_some() { Begin::Again } else { Begin::News }
     }
@@ -136,17 +136,17 @@ impl Incident {
 
     /// What was mailed of it, the most serious first.
     pub fn mailed(&self) -> Option<Mailed> {
-        let mut mailed = self.conditions.iter().rev().filter(|(_, told)| told.mailed);
+        let mut mailed = self.conditions.iter().rev().filter(|(_, open)| open.mailed);
         mailed.next().map(|(condition, _)| Mailed { condition: *condition, hook: self.hook.clone() })
     }
 
     /// When its first condition began.
     pub fn since(&self) -> Option<Timestamp> {
-        self.conditions.values().map(|told| told.since).min()
+        self.conditions.values().map(|open| open.since).min()
     }
 
     fn says(&self, condition: Condition) -> bool {
-        condition.alike().iter().any(|it| self.conditions.get(it).is_some_and(|told| told.mailed))
+        condition.alike().iter().any(|it| self.conditions.get(it).is_some_and(|open| open.mailed))
     }
 }
 

@@ -61,7 +61,7 @@ pub enum Why {
     /// Its prompt holds a text that somebody has not sent yet, which Enter would send.
     #[error("its prompt holds a text that was not sent")]
     Draft,
-    /// Its prompt was not found on its screen, or what that holds could not be told from a suggestion of the program.
+    /// Its prompt was not found on its screen, or it holds a text that may be a suggestion of the program.
     #[error("cannot tell whether its prompt is empty")]
     NoPrompt,
     /// It could not be found out where the agent runs, or what its screen shows.

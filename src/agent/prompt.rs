@@ -236,7 +236,7 @@ mod tests {
             ("a bare prompt", "> ".to_owned(), empty),
             ("a bare prompt with a draft", "❯ half a draft".to_owned(), holds),
             ("a footer right below", "● Done.\n\n> \n  Approaching usage limit · resets at 7pm".to_owned(), empty),
-            ("what was sent, at work", "❯ go on\n\n✻ Cogitating… (12s · esc to interrupt)".to_owned(), unknown),
+            ("what was sent, while it works", "❯ go on\n\n✻ Cogitating… (12s · esc to interrupt)".to_owned(), unknown),
             ("what was sent, and an answer", "❯ go on\n  ⎿  You've hit your limit".to_owned(), unknown),
             ("what was sent, and much output", format!("> go on\n{}", "x\n".repeat(5)), unknown),
             ("a shell", "user@host:~$ ls".to_owned(), unknown),

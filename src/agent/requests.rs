@@ -15,8 +15,8 @@ use crate::{agent::confirmation::SessionKey, town::identity::Identity};
 /// How long what cannot be found out is tried again for a command. Then it has failed: somebody waits for the answer.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(15);
 
-/// A command that was not begun within this time is not carried out any more: who gave it has long gone on.
-const STALE: SignedDuration = SignedDuration::from_mins(5);
+/// A command that was not begun within this time is not carried out any more: nobody waits for it.
+pub const STALE: SignedDuration = SignedDuration::from_mins(5);
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

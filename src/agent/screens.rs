@@ -115,7 +115,7 @@ pub async fn at_its_end(deps: &Deps, agent: &AgentSpec, screen: &Screen) {
 }
 
 /// What the screen of a living agent says that it is doing; `None`: it does not say.
-fn of_living(deps: &Deps, lines: &[String]) -> Option<Activity> {
+pub fn of_living(deps: &Deps, lines: &[String]) -> Option<Activity> {
     let limit = deps.settings().usage_limit.patterns.of_living(lines).map(Sentence::text);
     screen::judge(lines, questions::shown(lines).as_ref(), limit)
 }

@@ -23,8 +23,10 @@ use crate::{
 
 mod lines;
 
-/// New events are looked for after the output was looked at so many times.
+/// New events are read once after this many polls of the output.
 const POLLS: u32 = 5;
+/// What is read again, as it may be stored after it happened.
+const OVERLAP: SignedDuration = SignedDuration::from_mins(1);
 /// How many lines of the feed are read at most, from its end.
 const FEED_LINES: u64 = 20_000;
 
@@ -128,6 +130,7 @@ impl Reader {
             Err(error) => return Err(error.into()),
         };
         let known = !matches!(history, Answer::Unresponsive(..));
+        let read = SystemClock::new().now().wall;
         let feed = self.feed.read()?;
         let feed = feed.iter().filter_map(|line| of_feed(line, known)).filter(|line| line.at >= self.since);
         let mut lines: Vec<Line> = feed.collect();
@@ -142,6 +145,11 @@ impl Reader {
         );
         lines.retain(|line| self.agent.as_ref().is_none_or(|agent| line.is_about(agent)));
         lines.sort_by_key(|line| line.at);
+        if known {
+            // What happens while it is read may be stored a little later.
+            self.since = self.since.max(read - OVERLAP);
+            self.seen.retain(|(at, _)| *at >= self.since);
+        }
         Ok(match source {
             Answer::Live(()) => Answer::Live(lines),
             Answer::Unresponsive((), why) => Answer::Unresponsive(lines, why),

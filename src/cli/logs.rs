@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use clap::Args;
 use clap_complete::ArgValueCompleter;
 use jiff::tz::TimeZone;
@@ -98,7 +98,10 @@ fn of_agent(client: &Client, agent: &str, lines: u64) -> anyhow::Result<ExitCode
     });
     let name = explained.identity;
     let Some((at, death)) = died else {
-        bail!("{name} {why}, and no last screen of it was kept; `explain {name}` says what is known");
+        complain(&format!(
+            "{name} {why}, and no last screen of it was kept; `explain {name}` says what is known"
+        ));
+        return Ok(ExitCode::from(code.max(1)));
     };
     let at = LocalTime::new(SystemClock::new().now().wall, &TimeZone::system()).time(at);
     complain(&format!("{name} {why}; this was on its screen when it died, {at}"));

@@ -37,10 +37,10 @@ const WORDS: [&str; 15] = [
 
 /// Waits until an agent is in a state, or does something.
 ///
-/// It returns as soon as that is so, at once when it is so already. When the supervisor is restarted meanwhile, it goes on waiting.
+/// It returns as soon as that is so, immediately if it already is. When the supervisor is restarted meanwhile, it keeps waiting.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: 0 it is so, 124 the time is over, 3 no supervisor runs.
+Exit codes: 0 reached, 124 timed out, 3 no supervisor runs.
 
 Examples:
   gastown-supervisor wait toast --for working --timeout 5m
@@ -64,11 +64,13 @@ pub fn wait(arguments: &WaitArguments) -> anyhow::Result<ExitCode> {
     let WaitArguments { agent, town, word, timeout } = arguments;
     let client = town.client()?;
     asked(async {
-        let mut last = None;
+        // The agent that is meant stays the same, whatever its short name means later.
+        let (mut last, mut meant) = (None, agent.clone());
         let reached = async {
             loop {
-                match client.explain_live(agent).await {
+                match client.explain_live(&meant).await {
                     Ok(it) => {
+                        meant.clone_from(&it.identity);
                         if let Some(report) = it.agent {
                             if is(&report, word) {
                                 return anyhow::Ok(it.identity);

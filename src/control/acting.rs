@@ -20,11 +20,11 @@ use crate::{
 
 /// How long an order may take to be taken: the agent's screen is read, and the order is written to disk.
 const TAKEN_WITHIN: Duration = Duration::from_secs(8);
-/// How often to ask what became of a request,
+/// The interval at which the outcome of a request is asked for.
 const POLL: Duration = Duration::from_millis(100);
-/// how often that is done before its progress is of interest,
+/// Progress is reported after this many polls.
 const QUIET: u32 = 10;
-/// and how often whether an agent is idle.
+/// The interval at which an agent that was not idle is asked for again.
 const IDLE_POLL: Duration = Duration::from_millis(500);
 
 /// What is asked for, and how.
@@ -67,6 +67,7 @@ struct Noted {
 struct Refused {
     error: String,
     code: String,
+    identity: String,
 }
 
 impl Client {
@@ -81,6 +82,8 @@ impl Client {
         mut at: impl FnMut(&At),
     ) -> Result<Acted, ClientError> {
         let (mut last, mut noted) = (None, false);
+        // From the first answer on, the agent that is meant stays the same, whatever its short name means later.
+        let mut agent = agent.to_owned();
         let acting = async {
             let mut see = |now: At| {
                 if last.as_ref() != Some(&now) {
@@ -89,18 +92,16 @@ impl Client {
                 }
             };
             loop {
-                let request = match self.order(agent, order).await? {
+                let request = match self.order(&agent, order).await? {
                     Ok(request) => request,
-                    Err(Refused { error, code }) if code == "busy" => {
+                    Err(Refused { error, code, identity }) if code == "busy" => {
                         see(At::Busy(error));
+                        agent = identity;
                         sleep(IDLE_POLL).await;
                         continue;
                     }
-                    Err(Refused { error, code }) => {
-                        return Ok(Acted {
-                            identity: agent.to_owned(),
-                            outcome: Outcome::failed(&code, error),
-                        });
+                    Err(Refused { error, code, identity }) => {
+                        return Ok(Acted { identity, outcome: Outcome::failed(&code, error) });
                     }
                 };
                 noted = true;
@@ -109,7 +110,8 @@ impl Client {
                     return Ok(acted);
                 }
                 // It began to work in between: nothing was done.
-                noted = false;
+                (noted, agent) = (false, acted.identity);
+                sleep(IDLE_POLL).await;
             }
         };
         let acted = timeout(order.patience, acting).await;
@@ -160,9 +162,9 @@ fn too_late(patience: Duration, last: Option<&At>, noted: bool) -> String {
             format!("not idle within {limit}: {why}; nothing was done (`--now` does not wait)")
         }
         (Some(At::Progress(why)), true) => {
-            format!("not done within {limit} ({why}); the supervisor goes on with it: see `explain`")
+            format!("not done within {limit} ({why}); the supervisor continues: see `explain`")
         }
-        (_, true) => format!("not done within {limit}; the supervisor goes on with it: see `explain`"),
-        (_, false) => format!("no answer within {limit}"),
+        (_, true) => format!("not done within {limit}; the supervisor continues: see `explain`"),
+        (_, false) => format!("no answer within {limit}; it may have been taken all the same: see `explain`"),
     }
 }

@@ -214,9 +214,10 @@ pub(super) fn refusal(status: StatusCode, why: &str) -> Response {
     (status, JSON, format!("{}\n", json!({"error": why}))).into_response()
 }
 
-/// An order that cannot be carried out as things are, with the code of the reason.
-pub(super) fn refusal_with_code(why: &str, code: &str) -> Response {
-    (StatusCode::CONFLICT, JSON, format!("{}\n", json!({"error": why, "code": code}))).into_response()
+/// An order for this agent that cannot be carried out as things are, with the code of the reason.
+pub(super) fn refusal_with_code(identity: &Identity, why: &str, code: &str) -> Response {
+    let text = json!({"error": why, "code": code, "identity": identity.to_string()});
+    (StatusCode::CONFLICT, JSON, format!("{text}\n")).into_response()
 }
 
 pub(super) fn wedged() -> Response {

@@ -83,14 +83,14 @@ pub(super) async fn take(
     };
     if identity.facts().address.is_none() {
         let why = format!("{identity} is started when the deacon has to be checked, and ends by itself");
-        return refusal_with_code(&why, "on_demand");
+        return refusal_with_code(&identity, &why, "on_demand");
     }
     let deps = reporter.deps();
     let when_idle = !now && action != Action::Start;
     if let Some((spec, session)) = deps.records.living(&identity).filter(|_| when_idle)
         && let Some(busy) = idleness::busy(deps, &spec, &session).await
     {
-        return refusal_with_code(&busy.to_string(), busy.code());
+        return refusal_with_code(&identity, &busy.to_string(), busy.code());
     }
     let (command, at) = (in_words(action, now, time), deps.now().wall);
     let until = time.map(|time| later(at, time));
@@ -124,7 +124,7 @@ fn in_words(action: Action, now: bool, time: Option<Duration>) -> String {
     words
 }
 
-/// The agent that a text names, of all that there are: also those that run only on request.
+/// The one agent that a text names, of all that there are: also those that run only on request.
 pub(super) fn known(
     reporter: &Reporter,
     report: &StatusReport,
@@ -135,7 +135,7 @@ pub(super) fn known(
         all.iter().find(|(_, session)| session == text).map(|(identity, _)| identity.to_string());
     let supervised = report.agents.iter().filter_map(|agent| agent.identity.parse().ok());
     let known: Vec<Identity> = supervised.chain(all.into_iter().map(|(identity, _)| identity)).collect();
-    finding::find(in_session.as_deref().unwrap_or(text), &[], &known)
+    finding::find_one(in_session.as_deref().unwrap_or(text), &known)
 }
 
 /// How far a request is, as `GET /v1/requests/<id>` answers.

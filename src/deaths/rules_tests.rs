@@ -24,16 +24,16 @@ fn at_once() -> Policy {
 }
 
 /// What was reported at which second: `!` before an alert, `+` before a follow-up.
-type Tells = Vec<(u64, String)>;
+type Alerts = Vec<(u64, String)>;
 
-fn say(tells: &mut Tells, second: u64, mark: &str, names: &[String]) {
-    tells.push((second, format!("{mark}{}", names.join(" "))));
+fn say(alerts: &mut Alerts, second: u64, mark: &str, names: &[String]) {
+    alerts.push((second, format!("{mark}{}", names.join(" "))));
 }
 
 /// Deaths as session, noticed, confirmed; reviewed every second in between.
-fn run(deaths: &[(&str, u64, u64)], policy: &Policy, until: u64) -> Tells {
+fn run(deaths: &[(&str, u64, u64)], policy: &Policy, until: u64) -> Alerts {
     let mut window = Window::default();
-    let mut tells = Tells::new();
+    let mut alerts = Alerts::new();
     for second in 0..=until {
         let confirmed = deaths.iter().filter(|(_, _, confirmed)| *confirmed == second);
         let mut decisions: Vec<Decision> = Vec::new();
@@ -53,10 +53,10 @@ fn run(deaths: &[(&str, u64, u64)], policy: &Policy, until: u64) -> Tells {
                 Decision::FollowUp { deaths } => ("+", deaths),
             };
             let names: Vec<String> = deaths.iter().map(|death| death.session.clone()).collect();
-            say(&mut tells, second, mark, &names);
+            say(&mut alerts, second, mark, &names);
         }
     }
-    tells
+    alerts
 }
 
 #[test]
@@ -84,9 +84,9 @@ fn window_grid() {
         ("two in a row", &[("a", 0, 1), ("b", 0, 1), ("c", 0, 1), ("d", 9, 9), ("x", 32, 33), ("y", 33, 34), ("z", 34, 35)], &[(1, "!a b c"), (37, "+d"), (37, "!x y z")]),
     ];
     for (name, deaths, expected) in cases {
-        let tells = run(deaths, &at_once(), 120);
-        let expected: Tells = expected.iter().map(|(at, text)| (*at, (*text).to_owned())).collect();
-        assert_eq!(tells, expected, "{name}");
+        let alerts = run(deaths, &at_once(), 120);
+        let expected: Alerts = expected.iter().map(|(at, text)| (*at, (*text).to_owned())).collect();
+        assert_eq!(alerts, expected, "{name}");
     }
 }
 
@@ -95,9 +95,9 @@ fn a_hundred_at_once_are_one_alert_and_one_follow_up() {
     let names: Vec<String> = (0..100).map(|n| format!("s{n:02}")).collect();
     let deaths: Vec<_> =
         names.iter().enumerate().map(|(n, name)| (name.as_str(), 0, 1 + n as u64 % 5)).collect();
-    let tells = run(&deaths, &at_once(), 600);
-    assert_eq!(tells.len(), 2, "{tells:?}");
-    let mut told: Vec<&str> = tells.iter().flat_map(|(_, text)| text[1..].split(' ')).collect();
+    let alerts = run(&deaths, &at_once(), 600);
+    assert_eq!(alerts.len(), 2, "{alerts:?}");
+    let mut told: Vec<&str> = alerts.iter().flat_map(|(_, text)| text[1..].split(' ')).collect();
     told.sort_unstable();
     assert_eq!(told, names);
 }
@@ -134,9 +134,9 @@ fn the_alert_waits_for_those_who_die_together() {
         ("in order of their ends", &[("c", 9, 10), ("b", 8, 10), ("d", 9, 10), ("a", 7, 12)], &[(12, "!a b c d")]),
     ];
     for (name, deaths, expected) in cases {
-        let tells = run(deaths, &policy, 120);
-        let expected: Tells = expected.iter().map(|(at, text)| (*at, (*text).to_owned())).collect();
-        assert_eq!(tells, expected, "{name}");
+        let alerts = run(deaths, &policy, 120);
+        let expected: Alerts = expected.iter().map(|(at, text)| (*at, (*text).to_owned())).collect();
+        assert_eq!(alerts, expected, "{name}");
     }
     // Restarts are paced from the third death on, not from the alert.
     let mut window = Window::default();
@@ -153,8 +153,8 @@ fn the_alert_waits_for_those_who_die_together() {
 #[test]
 fn a_short_window_is_not_waited_for_longer_than_itself() {
     let policy = Policy { window: Duration::from_secs(2), ..at_once() };
-    let tells = run(&[("a", 0, 0), ("b", 0, 0), ("c", 0, 0), ("d", 1, 1)], &policy, 20);
-    assert_eq!(tells, [(0, "!a b c".to_owned()), (4, "+d".to_owned())]);
+    let alerts = run(&[("a", 0, 0), ("b", 0, 0), ("c", 0, 0), ("d", 1, 1)], &policy, 20);
+    assert_eq!(alerts, [(0, "!a b c".to_owned()), (4, "+d".to_owned())]);
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn possible_cause_grid() {
 }
 
 /// The same question answered from a list of all deaths ever, second by second.
-fn model(deaths: &[(&str, u64, u64)], policy: &Policy, until: u64) -> Tells {
+fn model(deaths: &[(&str, u64, u64)], policy: &Policy, until: u64) -> Alerts {
     let (window, threshold) = (policy.window.as_secs(), policy.threshold as usize);
     // Of these (noticed, session), the ones in a window with enough sessions.
     let massed = |all: &[(u64, String)]| -> Vec<(u64, String)> {
@@ -240,7 +240,7 @@ fn model(deaths: &[(&str, u64, u64)], policy: &Policy, until: u64) -> Tells {
     let mut all: Vec<(u64, String)> = Vec::new(); // not reported in any way
     let mut open: Option<(u64, Vec<(u64, String)>)> = None; // the time of the alert, and its sessions
     let mut settles: Option<u64> = None;
-    let mut tells = Tells::new();
+    let mut alerts = Alerts::new();
     for second in 0..=until {
         let confirmed = deaths.iter().filter(|(_, _, confirmed)| *confirmed == second);
         let mut steps: Vec<_> = confirmed.map(Some).collect();
@@ -266,13 +266,13 @@ fn model(deaths: &[(&str, u64, u64)], policy: &Policy, until: u64) -> Tells {
                 let more: Vec<String> =
                     names(&mine).into_iter().filter(|name| !told.contains(name)).collect();
                 if !more.is_empty() {
-                    say(&mut tells, second, "+", &more);
+                    say(&mut alerts, second, "+", &more);
                 }
             }
             let alert = if open.is_none() { massed(&all) } else { Vec::new() };
             if !alert.is_empty() && second >= *settles.get_or_insert(second + policy.settle.as_secs()) {
                 settles = None;
-                say(&mut tells, second, "!", &names(&alert));
+                say(&mut alerts, second, "!", &names(&alert));
                 let mut of: Vec<(u64, String)> = Vec::new();
                 for it in alert {
                     if of.iter().all(|(_, name)| *name != it.1) {
@@ -284,7 +284,7 @@ fn model(deaths: &[(&str, u64, u64)], policy: &Policy, until: u64) -> Tells {
             }
         }
     }
-    tells
+    alerts
 }
 
 proptest::proptest! {
@@ -300,10 +300,10 @@ proptest::proptest! {
             deaths.iter().map(|(n, noticed, lag)| (names[*n].as_str(), *noticed, noticed + lag)).collect();
         let (window, settle) = (Duration::from_secs(window), Duration::from_secs(settle));
         let policy = Policy { window, threshold, settle, ..Policy::default() };
-        let tells = run(&deaths, &policy, 400);
-        proptest::prop_assert_eq!(&tells, &model(&deaths, &policy, 400));
+        let alerts = run(&deaths, &policy, 400);
+        proptest::prop_assert_eq!(&alerts, &model(&deaths, &policy, 400));
         // A follow-up together with its alert: no session twice.
-        for pair in tells.windows(2).filter(|pair| pair[1].1.starts_with('+')) {
+        for pair in alerts.windows(2).filter(|pair| pair[1].1.starts_with('+')) {
             let mut names: Vec<&str> = pair.iter().flat_map(|(_, text)| text[1..].split(' ')).collect();
             let count = names.len();
             names.sort_unstable();

@@ -208,28 +208,39 @@ fn what_the_gate_forbids_is_said_and_changes_nothing() {
     });
 }
 
+/// The town, in which a command for a witness was given and is to be carried out once.
+async fn begun(world: &World, action: Action, after: u64) -> (Supervisor, String) {
+    let supervisor = town(world, &["r"]).await;
+    let session = witness("r");
+    world.allow_end(&session);
+    if action == Action::Restart {
+        world.allow_start(&session);
+    }
+    let id = order(&supervisor, (action, "r/witness"), None, false).await;
+    world.pass(millis(after)).await;
+    (supervisor, id)
+}
+
+/// That command is carried out once.
+async fn is_done_once(world: &World, supervisor: &Supervisor, (action, id): (Action, &str), after: u64) {
+    let session = witness("r");
+    let done = outcome(world, supervisor, id, mins(2)).await;
+    assert!(done.ok, "{action:?} after {after} ms: {done:?}");
+    world.pass(mins(20)).await;
+    let expected = if action == Action::Restart { (2, true) } else { (1, false) };
+    assert_eq!((started(world, &session), lives(world, &session)), expected, "{action:?} after {after} ms");
+}
+
 #[test]
-fn a_command_is_carried_out_once_whoever_dies_meanwhile() {
+fn a_command_is_carried_out_once_although_the_supervisor_dies() {
     for (seed, after) in [(0, 1), (1, 30), (2, 150), (3, 400), (4, 900), (5, 2_500)] {
         for action in [Action::Restart, Action::Stop] {
             simulate(1_310 + seed, |world| async move {
-                let supervisor = town(&world, &["r"]).await;
-                let session = witness("r");
-                world.allow_end(&session);
-                if action == Action::Restart {
-                    world.allow_start(&session);
-                }
-                let id = order(&supervisor, (action, "r/witness"), None, false).await;
-                world.pass(millis(after)).await;
+                let (supervisor, id) = begun(&world, action, after).await;
                 supervisor.vanish().await;
                 world.pass(secs(1)).await;
                 let supervisor = world.supervisor().await;
-                let done = outcome(&world, &supervisor, &id, mins(2)).await;
-                assert!(done.ok, "{action:?} after {after} ms: {done:?}");
-                world.pass(mins(20)).await;
-                let expected = if action == Action::Restart { (2, true) } else { (1, false) };
-                let is = (started(&world, &session), lives(&world, &session));
-                assert_eq!(is, expected, "{action:?} after {after} ms");
+                is_done_once(&world, &supervisor, (action, &id), after).await;
             });
         }
     }
@@ -323,25 +334,33 @@ fn one_that_begins_to_work_in_between_is_left_alone() {
 }
 
 #[test]
+fn one_whose_screen_shows_that_it_works_is_not_idle_whatever_its_transcript_says() {
+    for action in [Action::Restart, Action::Stop] {
+        simulate(1_324, |world| async move {
+            world.state().accounts.home = Some("/home/agent".to_owned());
+            let supervisor = town(&world, &["r"]).await;
+            let session = witness("r");
+            world.pass(mins(1)).await;
+            assert_eq!(supervisor.agent("r/witness").await.activity.as_deref(), Some("idle"));
+            // It was prompted just now, and its program has not written that down.
+            let works = "✻ Cogitating… (2s · ↑ 1.2k tokens · esc to interrupt)".to_owned();
+            world.state().sessions.get_mut(&session).unwrap().shows = vec![works];
+            let refused = ordered(&world, &supervisor, (action, "r/witness"), None, true).await;
+            assert_eq!((refused.ok, refused.code.as_str()), (false, "busy"), "{action:?}: {refused:?}");
+            world.pass(mins(1)).await;
+            assert_eq!((started(&world, &session), lives(&world, &session)), (1, true), "{action:?}");
+        });
+    }
+}
+
+#[test]
 fn a_command_is_carried_out_once_although_its_actor_crashes() {
     for after in [0, 1, 100, 600, 1_500] {
         for action in [Action::Restart, Action::Stop] {
             simulate(1_330 + after, |world| async move {
-                let supervisor = town(&world, &["r"]).await;
-                let session = witness("r");
-                world.allow_end(&session);
-                if action == Action::Restart {
-                    world.allow_start(&session);
-                }
-                let id = order(&supervisor, (action, "r/witness"), None, false).await;
-                world.pass(millis(after)).await;
+                let (supervisor, id) = begun(&world, action, after).await;
                 supervisor.crash("r/witness").await;
-                let done = outcome(&world, &supervisor, &id, mins(2)).await;
-                assert!(done.ok, "{action:?} after {after} ms: {done:?}");
-                world.pass(mins(20)).await;
-                let expected = if action == Action::Restart { (2, true) } else { (1, false) };
-                let is = (started(&world, &session), lives(&world, &session));
-                assert_eq!(is, expected, "{action:?} after {after} ms");
+                is_done_once(&world, &supervisor, (action, &id), after).await;
             });
         }
     }

@@ -40,6 +40,20 @@ fn said(unknown: &UnknownAgent) -> String {
 /// gone is found. `<rig>/<name>` is the polecat of this name where one is known, else the crew member. What is no full name may be
 /// a short one: an agent's own name or its role, in upper or lower case, where only one agent has it.
 pub fn find(text: &str, rigs: &[RigName], known: &[Identity]) -> Result<Identity, UnknownAgent> {
+    search(text, rigs, known, false)
+}
+
+/// The same, for what is done to an agent: `<rig>/<name>` names neither where both a polecat and a crew member have the name.
+pub fn find_one(text: &str, known: &[Identity]) -> Result<Identity, UnknownAgent> {
+    search(text, &[], known, true)
+}
+
+fn search(
+    text: &str,
+    rigs: &[RigName],
+    known: &[Identity],
+    must_be_one: bool,
+) -> Result<Identity, UnknownAgent> {
     let rigs: BTreeSet<&RigName> = rigs.iter().chain(known.iter().filter_map(Identity::rig)).collect();
     let rigs: Vec<RigName> = rigs.into_iter().cloned().collect();
     let meant = match spelled(text, &rigs) {
@@ -49,10 +63,11 @@ pub fn find(text: &str, rigs: &[RigName], known: &[Identity]) -> Result<Identity
         }
         Spelling::Unknown => Vec::new(),
     };
-    if let Some(identity) = meant.into_iter().find(|identity| known.contains(identity)) {
-        return Ok(identity);
+    let meant: Vec<Identity> = meant.into_iter().filter(|identity| known.contains(identity)).collect();
+    if let Some(identity) = meant.first().filter(|_| !must_be_one || meant.len() == 1) {
+        return Ok(identity.clone());
     }
-    let mut named = named_in_short(text, known);
+    let mut named = if meant.is_empty() { named_in_short(text, known) } else { meant };
     match (named.pop(), named.is_empty()) {
         (Some(identity), true) => return Ok(identity),
         (last, _) => named.extend(last),
@@ -183,6 +198,19 @@ mod tests {
             let found = found.map_or_else(|unknown| unknown.to_string(), |identity| identity.to_string());
             assert_eq!(found, expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_is_done_to_an_agent_is_done_to_one() {
+        let known =
+            |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect::<Vec<Identity>>();
+        let both = known(&["gastown/polecats/Nux", "gastown/crew/Nux"]);
+        for text in ["gastown/Nux", "Nux"] {
+            let several = find_one(text, &both).unwrap_err();
+            assert!(several.is_ambiguous && several.close.len() == 2, "{text}: {several}");
+        }
+        assert_eq!(find_one("gastown/crew/Nux", &both), Ok(both[1].clone()));
+        assert_eq!(find_one("gastown/Nux", &both[1..]), Ok(both[1].clone()));
     }
 
     #[test]

@@ -14,9 +14,10 @@ use crate::{
         lifecycle::{Asked, Attempt, Event, StartEnd, StartOrder, State, StopEnd, StopOrder},
         observe::How,
         reason::{self, NO_AGENT_YET, Reason},
-        requests::{Action, Outcome, Stage},
+        requests::{self, Action, Outcome, Request, Stage},
         start, stop,
     },
+    go_duration,
     ledger::snapshot::Hook,
     town::identity::Wanted,
 };
@@ -37,8 +38,7 @@ impl Owner {
         }
         let Some((request, stage)) = self.deps.records.next_request(&self.spec.identity) else { return };
         if stage == Stage::Due && request.is_stale(self.deps.now().wall) {
-            tracing::warn!(agent = %self.spec.identity, reason = "request_failed", "request {} is too old", request.named());
-            self.deps.records.set_outcome(&request, Outcome::failed("too_old", "it was not begun within 5m"));
+            self.is_too_old(&request);
             return self.attend();
         }
         if matches!(self.state(), State::Starting { .. } | State::Stopping { .. }) {
@@ -64,6 +64,18 @@ impl Owner {
     pub(super) fn request_probed(&mut self, stage: Stage, seen: Observation, busy: Option<Denial>) {
         self.stopped = false;
         let Some(request) = self.attending.clone() else { return };
+        // An earlier supervisor was about to end it, and had not: the session it meant still lives.
+        let nothing_was_done = match (&stage, &seen.presence) {
+            (Stage::Begun { session: Some(meant) }, Presence::Alive(lives) | Presence::Starting(lives)) => {
+                meant == lives
+            }
+            _ => false,
+        };
+        if nothing_was_done && request.is_stale(self.deps.now().wall) {
+            self.is_too_old(&request);
+            self.attending = None;
+            return self.attend();
+        }
         let (action, why, by) = (request.action, request.why(), request.by);
         let asked = Asked { action, why, by, busy, stage, seen };
         self.apply(Event::Asked(Box::new(asked)));
@@ -71,6 +83,13 @@ impl Owner {
         if !at_it && self.attending.take().is_some() {
             self.attend();
         }
+    }
+
+    fn is_too_old(&self, request: &Request) {
+        let limit = go_duration::format(requests::STALE.unsigned_abs());
+        tracing::warn!(agent = %self.spec.identity, reason = "request_failed", "request {} is too old", request.named());
+        let outcome = Outcome::failed("too_old", format!("it was not begun within {limit}"));
+        self.deps.records.set_outcome(request, outcome);
     }
 
     /// Tries it again a little later.
@@ -148,6 +167,7 @@ impl Owner {
         let (deps, spec, pulse) = (self.deps.clone(), self.spec.clone(), self.pulse.clone());
         let seen_alive = self.seen_alive;
         let request = self.attending.clone().filter(|_| order.attempt == Attempt::Asked);
+        let is_kept = self.spec.identity.role().wanted(&self.deps.settings()).is_kept();
         self.work.spawn(
             async move {
                 if let Some(request) = &request {
@@ -158,12 +178,12 @@ impl Owner {
                 if let Some(request) = &request
                     && (!matches!(end, StartEnd::Unclear(_)) || request.is_given_up(deps.now().wall))
                 {
-                    let mut outcome = came_to(&end, request.action);
+                    let mut outcome = came_to(&end, request.action, is_kept);
                     if let StartEnd::Left { session, .. } = &end
                         && request.by.as_ref().is_some_and(|by| by.when_idle)
                         && let Some(busy) = idleness::busy(&deps, &spec, session).await
                     {
-                        // Who asked goes on waiting.
+                        // The client keeps waiting.
                         outcome = Outcome::failed(busy.code(), busy.to_string());
                     }
                     deps.records.finish(&deps, request, outcome).await;
@@ -215,8 +235,8 @@ impl Owner {
 }
 
 /// What a requested start came to.
-fn came_to(end: &StartEnd, action: Action) -> Outcome {
-    let again = "the supervisor tries it again";
+fn came_to(end: &StartEnd, action: Action, is_kept: bool) -> Outcome {
+    let again = if is_kept { "; the supervisor tries it again" } else { "" };
     match end {
         StartEnd::Up { took, conversation, .. } => {
             let what = if action == Action::Restart { "restarted" } else { "started" };
@@ -232,12 +252,12 @@ fn came_to(end: &StartEnd, action: Action) -> Outcome {
         StartEnd::StoppedByHand(how) => {
             Outcome::failed("stopped_by_hand", format!("stopped by hand ({how})"))
         }
-        StartEnd::Unclear(why) => Outcome::failed("unclear", format!("{why}; {again}")),
+        StartEnd::Unclear(why) => Outcome::failed("unclear", format!("{why}{again}")),
         StartEnd::Impossible(why) | StartEnd::NeverAppeared(why) | StartEnd::NotByGt(why) => {
-            Outcome::failed("start_failed", format!("start failed: {why}; {again}"))
+            Outcome::failed("start_failed", format!("start failed: {why}{again}"))
         }
         StartEnd::Ended(_) => {
-            Outcome::failed("ended_while_starting", format!("its session ended during the start; {again}"))
+            Outcome::failed("ended_while_starting", format!("its session ended during the start{again}"))
         }
     }
 }
@@ -302,7 +322,7 @@ mod tests {
                 "! ended_while_starting: its session ended during the start; the supervisor tries it again",
             ),
         ] {
-            let Outcome { ok, code, text } = came_to(&end, action);
+            let Outcome { ok, code, text } = came_to(&end, action, true);
             let sign = if ok { "" } else { "! " };
             assert_eq!(format!("{sign}{code}: {text}"), expected, "{end:?}");
         }

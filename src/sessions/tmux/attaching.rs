@@ -16,9 +16,15 @@ pub fn attach(
     read_only: bool,
     inside: Option<&str>,
 ) -> io::Error {
+    let switches = is_same(inside, socket);
+    if switches && read_only {
+        return io::Error::other(
+            "not read-only from inside a client of the same server: tmux would leave that client read-only; detach first",
+        );
+    }
     let mut command = Command::new(program);
-    command.arg("-u").arg("-S").arg(socket).args(words(session, read_only, is_same(inside, socket)));
-    if !is_same(inside, socket) {
+    command.arg("-u").arg("-S").arg(socket).args(words(session, read_only, switches));
+    if !switches {
         // Another server's client may contain this one.
         command.env_remove("TMUX");
     }
@@ -50,7 +56,6 @@ mod tests {
             (true, None, "attach-session -r -t =gt-r-witness"),
             (false, Some("/tmp/tmux-0/default,12,0"), "attach-session -t =gt-r-witness"),
             (false, Some("/tmp/tmux-0/gt-1,12,0"), "switch-client -t =gt-r-witness"),
-            (true, Some("/tmp/tmux-0/gt-1,12,0"), "switch-client -r -t =gt-r-witness"),
             (false, Some(""), "attach-session -t =gt-r-witness"),
         ] {
             let words = words("gt-r-witness", read_only, is_same(inside, socket));
