@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use super::{Story, since, wait_for};
-use crate::{supervisor::signal, telling::shown};
+use crate::{narrator::shown, supervisor::signal};
 
 /// Puts a message into the deacon's inbox, as `gt mail send deacon/` does.
 fn send(town: &Path, id: &str, from: &str, subject: &str, body: &str) -> anyhow::Result<()> {
@@ -25,9 +25,9 @@ fn send(town: &Path, id: &str, from: &str, subject: &str, body: &str) -> anyhow:
 impl Story {
     /// A requested fresh start is made once, whichever supervisor makes it.
     pub(super) async fn an_agent_asks_by_mail(&mut self) -> anyhow::Result<()> {
-        let telling = self.telling;
+        let narrator = self.narrator;
         let (agent, session) = self.cast.agents[3];
-        telling.scene(
+        narrator.scene(
             "An agent asks by mail for a fresh start, and the supervisor is killed in the middle of it.",
         );
         let (before, from) = (self.all_run()?, self.said()?);
@@ -35,9 +35,9 @@ impl Story {
         send(self.town.root(), "hq-1", agent, &format!("LIFECYCLE: {agent} requesting cycle"), body)?;
         let sent = Timestamp::now();
         signal(self.supervisor_pid()?, Signal::USR1);
-        telling.say(&format!("mail from {agent}: {body}"));
+        narrator.say(&format!("mail from {agent}: {body}"));
         let ending = self.until(from, agent, "ending it: fresh start requested").await?;
-        telling.say(&format!(
+        narrator.say(&format!(
             "claimed, its message deleted, and carried out {} later",
             shown(since(sent, ending.at))
         ));
@@ -46,14 +46,14 @@ impl Story {
         let supervisor = self.supervisor.take().context("no supervisor runs")?;
         signal(supervisor.pid(), Signal::KILL);
         drop(supervisor);
-        telling.say("the supervisor is killed before the new session is made: kill -9");
+        narrator.say("the supervisor is killed before the new session is made: kill -9");
         self.start_supervisor()?;
         self.until(0, agent, ": started in").await?;
         let after = self.all_run()?;
         ensure!(after[session] != before[session], "{session} is still the old one");
         self.others_untouched(session, &before, &after)?;
         ensure!(!self.town.root().join("demo/mail/hq-1.json").exists(), "the message is still there");
-        telling.say(&format!(
+        narrator.say(&format!(
             "the next supervisor continues: {agent} is back (PID {}), started once",
             after[session]
         ));

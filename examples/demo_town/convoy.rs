@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Story, since, wait_for};
-use crate::telling::shown;
+use crate::narrator::shown;
 
 /// The beads of the town: the polecats' work, the two steps of the convoy, and one in progress, as the deacon is nudged
 /// only while there is work.
@@ -32,25 +32,26 @@ const STEPS: [(&str, &str); 2] = [("ha-8", "ha-nux"), ("ha-9", "ha-slit")];
 impl Story {
     /// A convoy of two steps goes on when the first is closed.
     pub(super) async fn a_convoy_goes_on(&mut self) -> anyhow::Result<()> {
-        let telling = self.telling;
-        telling.scene(
+        let narrator = self.narrator;
+        narrator.scene(
             "A convoy: the second step waits for the first (convoys are looked at every 2 s here, every 30 s by default).",
         );
         let mut before = Timestamp::now();
         let mut from = self.said()?;
         self.town.run(".", "gt convoy create 'A new pier' ha-8 ha-9").await?;
-        telling.say("gt convoy create \"A new pier\" ha-8 ha-9; nobody slings them");
+        narrator.say("gt convoy create \"A new pier\" ha-8 ha-9; nobody slings them");
         for (step, session) in STEPS {
             let slung = self.until(from, &format!("slung {step} to harbor"), "").await?;
-            telling.say(&format!("the supervisor slings {step}, {} later", shown(since(before, slung.at))));
+            narrator.say(&format!("the supervisor slings {step}, {} later", shown(since(before, slung.at))));
             let tmux = self.town.tmux();
             wait_for("its polecat runs", || tmux.sessions().contains_key(session)).await?;
             (before, from) = (Timestamp::now(), self.said()?);
             self.town.run("harbor", &format!("bd close {step}")).await?;
-            telling.say(&format!("its polecat, in session {session}, closes it: bd close {step}"));
+            narrator.say(&format!("its polecat, in session {session}, closes it: bd close {step}"));
         }
         let closed = self.until(from, "convoys checked: ", "").await?;
-        telling.say(&format!("the convoy is complete, and closed {} later", shown(since(before, closed.at))));
+        narrator
+            .say(&format!("the convoy is complete, and closed {} later", shown(since(before, closed.at))));
         Ok(())
     }
 }

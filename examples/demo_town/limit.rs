@@ -7,8 +7,8 @@ use gastown_supervisor::{Client, Poke};
 use jiff::{SignedDuration, Timestamp};
 use rustix::process::Signal;
 
-use super::{Story, since, told, wait_for};
-use crate::{supervisor::signal, telling::shown};
+use super::{Story, logged, since, wait_for};
+use crate::{narrator::shown, supervisor::signal};
 
 /// How long the limit lasts, but for a part of a second.
 const LASTS: SignedDuration = SignedDuration::from_secs(5);
@@ -16,9 +16,9 @@ const LASTS: SignedDuration = SignedDuration::from_secs(5);
 impl Story {
     /// One agent meets the limit of the plan that all share; another one dies before the reset.
     pub(super) async fn a_plan_is_used_up(&mut self) -> anyhow::Result<()> {
-        let telling = self.telling;
+        let narrator = self.narrator;
         let ((meets, session), (dies, its_session)) = (self.cast.agents[4], self.cast.agents[1]);
-        telling.scene(
+        narrator.scene(
             "The plan of the agents' account is used up, for 5 s here. Until then none of them is started.",
         );
         // All transcripts are followed by then.
@@ -29,12 +29,12 @@ impl Story {
             .context("the plan cannot be used up")?;
         self.town.tmux().type_line(session, "Merge what is ready.")?;
         let held = self.until(from, "the plan of claude", "is used up until").await?;
-        telling.say(&format!("{meets} is given work, and its program refuses"));
-        telling.say(&told(&held));
+        narrator.say(&format!("{meets} is given work, and its program refuses"));
+        narrator.say(&logged(&held));
         signal(before[its_session], Signal::KILL);
         let waits = self.until(from, dies, "not started: limited until").await?;
-        telling.say(&format!("{dies}, of the same account, is killed: kill -9 {}", before[its_session]));
-        telling.say(&told(&waits));
+        narrator.say(&format!("{dies}, of the same account, is killed: kill -9 {}", before[its_session]));
+        narrator.say(&logged(&waits));
         let report = self.report(meets).await?;
         ensure!(report.state == "limited", "{meets} is {}", report.state);
         ensure!(Timestamp::now() < reset, "all this took longer than the limit");
@@ -43,8 +43,8 @@ impl Story {
         for (agent, at) in [(dies, started.at), (meets, prompted.at)] {
             ensure!(at >= reset, "{agent} was woken before the reset");
         }
-        telling.say(&format!("{dies} is started {} after the reset", shown(since(reset, started.at))));
-        telling.say(&told(&prompted));
+        narrator.say(&format!("{dies} is started {} after the reset", shown(since(reset, started.at))));
+        narrator.say(&logged(&prompted));
         wait_for("it gets the prompt", || self.received(meets).ends_with("\ncontinue\n")).await?;
         self.until(from, meets, "is no longer at its usage limit").await?;
         self.until(from, dies, ": started in").await?;
@@ -55,7 +55,7 @@ impl Story {
         wait_for("the alert that it is over", || !self.alerts("usage_limit_over").is_empty()).await?;
         let alerts = ["usage_limit_reached", "usage_limit_over"].map(|kind| self.alerts(kind).len());
         ensure!(alerts == [1, 1], "there were {alerts:?} alerts");
-        telling.say(&format!(
+        narrator.say(&format!(
             "{meets} works again, {dies} runs (PID {}), which counts as no crash; one alert, and one that it is over",
             after[its_session]
         ));

@@ -7,10 +7,10 @@
 #![allow(clippy::disallowed_methods, reason = "a program of its own: it runs programs and touches the disk")]
 
 mod cast;
+mod narrator;
 #[path = "../../tests/support/sandbox/mod.rs"]
 mod sandbox;
 mod story;
-mod telling;
 
 use std::{env, io, process::ExitCode};
 
@@ -19,12 +19,12 @@ use gastown_supervisor::{LogFormat, ServeOptions, serve};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
+    narrator::Narrator,
     sandbox::{
         standin, supervisor, tmux,
         town::{self, Generation, Town},
     },
     story::Story,
-    telling::Telling,
 };
 
 const USAGE: &str = "\
@@ -83,9 +83,9 @@ fn show(generation: Generation, keep: bool) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut interrupted = Interrupted::register().context("signals cannot be received")?;
-        let telling = Telling::begin();
+        let narrator = Narrator::begin();
         let town = build(generation)?;
-        telling.scene(&format!(
+        narrator.scene(&format!(
             "A throwaway town of {} in {}: {} rigs, {} stand-in agents, a server of its own ({version}).",
             match generation {
                 Generation::January => "January's Gas Town",
@@ -95,7 +95,7 @@ fn show(generation: Generation, keep: bool) -> anyhow::Result<()> {
             cast::RIGS.len(),
             cast::Cast::of(generation).agents.len()
         ));
-        let mut story = Story::new(town, telling);
+        let mut story = Story::new(town, narrator);
         let outcome = tokio::select! {
             biased;
             signal = interrupted.next() => Err(anyhow::anyhow!("ended by {signal}")),

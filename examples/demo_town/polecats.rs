@@ -4,14 +4,14 @@ use anyhow::{Context, ensure};
 use jiff::Timestamp;
 use rustix::process::Signal;
 
-use super::{Story, contains, since, told};
-use crate::{cast::Polecat, supervisor::signal, telling::shown, town::Generation};
+use super::{Story, contains, logged, since};
+use crate::{cast::Polecat, narrator::shown, supervisor::signal, town::Generation};
 
 impl Story {
     /// What happens to polecats follows from their work, and from who ended them.
     pub(super) async fn polecats_come_and_go(&mut self) -> anyhow::Result<()> {
-        let telling = self.telling;
-        telling.scene("Polecats get work. One of them dies; another is stopped by its operator, who leaves no note of it.");
+        let narrator = self.narrator;
+        narrator.scene("Polecats get work. One of them dies; another is stopped by its operator, who leaves no note of it.");
         let from = self.said()?;
         let [toast, ember] = self.cast.polecats;
         for Polecat { identity, rig, name, hook, start, .. } in [toast, ember] {
@@ -25,26 +25,26 @@ impl Story {
             self.until(from, identity, ": ").await?;
         }
         let names = [toast, ember].map(|polecat| format!("{} on {}", polecat.identity, polecat.hook));
-        telling.say(&format!("running, started by gt sling: {}", names.join(", ")));
+        narrator.say(&format!("running, started by gt sling: {}", names.join(", ")));
         let (before, from) = (self.all_run()?, self.said()?);
         let killed = Timestamp::now();
         signal(*before.get(toast.session).context("the polecat does not run")?, Signal::KILL);
         let noticed = self.until(from, toast.identity, ": session is gone (").await?;
-        telling.say(&format!(
+        narrator.say(&format!(
             "{} is killed; noticed after {}, confirmed 5 s later",
             toast.identity,
             shown(since(killed, noticed.at))
         ));
-        telling.say(&format!("the operator stops the other one: {}", ember.stop));
+        narrator.say(&format!("the operator stops the other one: {}", ember.stop));
         self.town.gt(ember.stop).await?;
         let created = self.until(from, toast.identity, self.cast.starting).await?;
-        telling.say(&format!(
+        narrator.say(&format!(
             "{} still has work, so it has a new session {} after its death",
             toast.identity,
             shown(since(killed, created.at))
         ));
         let left = self.until(from, ember.identity, "stopped by hand").await?;
-        telling.say(&told(&left));
+        narrator.say(&logged(&left));
         self.until(from, toast.identity, ": started in").await?;
         let now = self.all_run()?;
         ensure!(now.contains_key(toast.session), "{} is not back", toast.identity);
@@ -53,7 +53,7 @@ impl Story {
         let address = |polecat: Polecat| format!("{}/{}", polecat.rig, polecat.name);
         ensure!(contains(&crashes, &address(toast)), "the death was not reported to gt log crash");
         ensure!(!contains(&crashes, &address(ember)), "a stop was reported to gt log crash");
-        telling.say(&format!(
+        narrator.say(&format!(
             "{} runs again (PID {}), its death was reported to gt log crash; {} stays down",
             toast.identity, now[toast.session], ember.identity
         ));
@@ -65,7 +65,7 @@ impl Story {
             }
         }
         self.until(from, ember.identity, ": ").await?;
-        telling.say(&format!("the operator starts {} again", ember.identity));
+        narrator.say(&format!("the operator starts {} again", ember.identity));
         Ok(())
     }
 }

@@ -14,20 +14,20 @@ impl Story {
     /// What happened can be read, each event once, although the supervisor was killed in between.
     pub(super) async fn it_can_all_be_read(&mut self) -> anyhow::Result<()> {
         let (agent, session) = self.cast.agents[1];
-        self.telling.scene("What you can read about it.");
+        self.narrator.scene("What you can read about it.");
         let client = Client::new(Some(self.town.root()))?;
         let Answer::Live(explanation) = client.explain(agent).await? else {
             bail!("the supervisor does not explain {agent}");
         };
-        self.telling.say(&format!("gastown-supervisor explain {agent}"));
+        self.narrator.say(&format!("gastown-supervisor explain {agent}"));
         let lines = rendering::lines(&explanation.entries, Timestamp::now(), &TimeZone::system());
         ensure!(lines.iter().any(|line| line.contains("died: ")), "its death is not reported: {lines:#?}");
-        lines.iter().for_each(|line| self.telling.more(line));
+        lines.iter().for_each(|line| self.narrator.more(line));
         let feed = self.feed()?;
         let deaths = feed.iter().filter(|line| line.contains(&format!("{session} terminated"))).count();
         ensure!(deaths == 1, "its death is {deaths} times in the feed: {feed:#?}");
-        self.telling.say(&format!(".feed.jsonl has {} lines, among them", feed.len()));
-        feed.iter().take(SHOWN).for_each(|line| self.telling.more(line));
+        self.narrator.say(&format!(".feed.jsonl has {} lines, among them", feed.len()));
+        feed.iter().take(SHOWN).for_each(|line| self.narrator.more(line));
         Ok(())
     }
 

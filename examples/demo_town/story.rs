@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 
 use crate::{
     cast::Cast,
+    narrator::{Narrator, shown},
     supervisor::{Line, Supervisor, alive, last_words, signal, wait_gone},
-    telling::{Telling, shown},
     town::{Generation, Town},
 };
 
@@ -67,15 +67,15 @@ pub fn settings(generation: Generation) -> Value {
 pub struct Story {
     supervisor: Option<Supervisor>,
     town: Town,
-    telling: Telling,
+    narrator: Narrator,
     cast: Cast,
 }
 
 impl Story {
     /// The story before its start.
-    pub fn new(town: Town, telling: Telling) -> Self {
+    pub fn new(town: Town, narrator: Narrator) -> Self {
         let cast = Cast::of(town.generation());
-        Story { supervisor: None, town, telling, cast }
+        Story { supervisor: None, town, narrator, cast }
     }
 
     /// Plays it to the end. An error says what did not happen.
@@ -97,17 +97,17 @@ impl Story {
     }
 
     async fn a_town_stands_up(&mut self) -> anyhow::Result<()> {
-        let telling = self.telling;
-        telling.scene("Nothing runs. The supervisor is started.");
+        let narrator = self.narrator;
+        narrator.scene("Nothing runs. The supervisor is started.");
         let pid = self.start_supervisor()?;
-        telling.say(&format!("gastown-supervisor run (PID {pid})"));
+        narrator.say(&format!("gastown-supervisor run (PID {pid})"));
         for (agent, _) in self.cast.agents {
             self.until(0, agent, ": started in").await?;
         }
         self.all_run()?;
         let names: Vec<&str> = self.cast.agents.iter().map(|(agent, _)| *agent).collect();
-        telling.say(&format!("all {} agents are up: {}", names.len(), names.join(", ")));
-        telling.more(match self.town.generation() {
+        narrator.say(&format!("all {} agents are up: {}", names.len(), names.join(", ")));
+        narrator.more(match self.town.generation() {
             Generation::January => {
                 "each in a tmux session of its own, at its prompt, with its first instruction"
             }
@@ -120,22 +120,22 @@ impl Story {
         let (agent, session) = self.cast.agents[1];
         let before = self.all_run()?;
         let from = self.said()?;
-        self.telling.scene("An agent dies.");
+        self.narrator.scene("An agent dies.");
         let killed = Timestamp::now();
         signal(before[session], Signal::KILL);
-        self.telling.say(&format!("{agent} is killed: kill -9 {}", before[session]));
+        self.narrator.say(&format!("{agent} is killed: kill -9 {}", before[session]));
         let noticed = self.until(from, agent, ": session is gone (").await?;
-        self.telling.say(&format!(
+        self.narrator.say(&format!(
             "noticed after {}; confirmed by a second probe 1 s later, in case it was stopped on purpose",
             shown(since(killed, noticed.at))
         ));
         let created = self.until(from, agent, self.cast.starting).await?;
-        self.telling.say(&format!("a new session runs {} after the kill", shown(since(killed, created.at))));
+        self.narrator.say(&format!("a new session runs {} after the kill", shown(since(killed, created.at))));
         self.until(from, agent, ": started in").await?;
         let after = self.all_run()?;
         ensure!(after[session] != before[session], "{session} is still the old one");
         self.others_untouched(session, &before, &after)?;
-        self.telling
+        self.narrator
             .say(&format!("{agent} runs again (PID {}); the other agents were not touched", after[session]));
         Ok(())
     }
@@ -150,17 +150,17 @@ impl Story {
             Generation::January => 15,
             Generation::V1 => 5,
         };
-        self.telling.scene(&format!(
+        self.narrator.scene(&format!(
             "The deacon is alive but makes no progress (stale after 4 s here, {usual} minutes by default)."
         ));
         fs::write(&doze, "").context("the stand-in deacon cannot be paused")?;
-        self.telling.say("the deacon stops writing its heartbeat");
+        self.narrator.say("the deacon stops writing its heartbeat");
         let nudged = self.until(from, agent, "nudging it").await?;
-        self.telling.say(&told(&nudged));
+        self.narrator.say(&logged(&nudged));
         wait_for("the nudge arrives in the deacon's session", || contains(&received, health_check)).await?;
-        self.telling.say(&format!("typed into its session: \"{health_check}\""));
+        self.narrator.say(&format!("typed into its session: \"{health_check}\""));
         let ended = self.until(from, agent, ": ending it: ").await?;
-        self.telling.say(&told(&ended));
+        self.narrator.say(&logged(&ended));
         let woken = Timestamp::now();
         fs::remove_file(&doze).context("the stand-in deacon cannot be resumed")?;
         self.until(from, agent, ": started in").await?;
@@ -170,7 +170,7 @@ impl Story {
         let heartbeat = self.town.root().join("deacon/heartbeat.json");
         wait_for("the new deacon writes heartbeats", || beat(&heartbeat).is_some_and(|at| at > woken))
             .await?;
-        self.telling.say(&format!("a new deacon (PID {}) writes heartbeats", after[session]));
+        self.narrator.say(&format!("a new deacon (PID {}) writes heartbeats", after[session]));
         Ok(())
     }
 
@@ -178,10 +178,10 @@ impl Story {
     async fn a_rig_is_parked(&mut self) -> anyhow::Result<usize> {
         let (agent, session) = self.cast.agents[3];
         let (before, from) = (self.all_run()?, self.said()?);
-        self.telling.scene("A rig is parked: agents that die there are not restarted.");
+        self.narrator.scene("A rig is parked: agents that die there are not restarted.");
         self.town.set_status("mill", Some("parked"))?;
         signal(before[session], Signal::KILL);
-        self.telling.say(&format!(
+        self.narrator.say(&format!(
             "mill is parked, as gt rig park does it; then {agent} is killed: kill -9 {}",
             before[session]
         ));
@@ -189,13 +189,13 @@ impl Story {
         let now = self.town.tmux().sessions();
         ensure!(!now.contains_key(session), "{session} was started in a parked rig");
         self.others_untouched(session, &before, &now)?;
-        self.telling.say(&told(&left));
+        self.narrator.say(&logged(&left));
         self.will_ask(agent)?;
         let (unparked, from) = (Timestamp::now(), self.said()?);
         self.town.set_status("mill", None)?;
-        self.telling.say("mill is unparked, as gt rig unpark does it");
+        self.narrator.say("mill is unparked, as gt rig unpark does it");
         let created = self.until(from, agent, self.cast.starting).await?;
-        self.telling.say(&format!(
+        self.narrator.say(&format!(
             "{agent} is started again, in a new session {} later",
             shown(since(unparked, created.at))
         ));
@@ -204,13 +204,13 @@ impl Story {
 
     async fn the_supervisor_comes_and_goes(&mut self) -> anyhow::Result<()> {
         let before = self.all_run()?;
-        self.telling.scene("The supervisor stops and starts; the agents keep running.");
+        self.narrator.scene("The supervisor stops and starts; the agents keep running.");
         let mut supervisor = self.supervisor.take().context("no supervisor runs")?;
         let (status, took) = supervisor.stop().await?;
         ensure!(status.success(), "the supervisor ended with {status}");
         ensure!(self.town.tmux().sessions() == before, "sessions changed when the supervisor stopped");
         ensure!(before.values().all(|pid| alive(*pid)), "agents ended with the supervisor");
-        self.telling.say(&format!("stopped {} after SIGTERM; all agents keep running", shown(took)));
+        self.narrator.say(&format!("stopped {} after SIGTERM; all agents keep running", shown(took)));
         let pid = self.start_supervisor()?;
         for (agent, _) in self.cast.agents {
             self.until(0, agent, ": already running, adopted").await?;
@@ -219,7 +219,7 @@ impl Story {
         ensure!(self.all_run()? == before, "sessions changed when the supervisor started again");
         let lines = self.supervisor.as_mut().map(|it| it.lines(0).to_vec()).unwrap_or_default();
         ensure!(!lines.iter().any(|line| line.text.contains(": starting ")), "an agent was started again");
-        self.telling.say(&format!("started again (PID {pid}): all agents adopted, none restarted"));
+        self.narrator.say(&format!("started again (PID {pid}): all agents adopted, none restarted"));
         Ok(())
     }
 
@@ -230,7 +230,7 @@ impl Story {
 
     /// Ends everything. An error when something is left.
     pub fn clean_up(mut self) -> anyhow::Result<()> {
-        self.telling.plain("");
+        self.narrator.plain("");
         drop(self.supervisor.take());
         let mut pids: Vec<u32> = self.town.tmux().sessions().into_values().collect();
         pids.extend(self.town.background());
@@ -240,7 +240,7 @@ impl Story {
         let left: Vec<u32> = pids.into_iter().filter(|pid| alive(*pid)).collect();
         ensure!(left.is_empty(), "these processes could not be ended: {left:?}");
         ensure!(!root.exists(), "{} could not be removed", root.display());
-        self.telling.say("cleaned up: supervisor stopped, tmux server ended, directory removed");
+        self.narrator.say("cleaned up: supervisor stopped, tmux server ended, directory removed");
         Ok(())
     }
 
@@ -250,7 +250,7 @@ impl Story {
         let socket = socket.context("the tmux socket is not in the town")?.display().to_string();
         let pid = self.supervisor.context("no supervisor runs")?.keep();
         let root = self.town.keep().display().to_string();
-        self.telling.plain(&how_to_continue(&root, &socket, pid));
+        self.narrator.plain(&how_to_continue(&root, &socket, pid));
         Ok(())
     }
 
@@ -366,7 +366,7 @@ to stop supervising (the agents keep running), and to clean up:
 }
 
 /// A log line, marked as one.
-fn told(line: &Line) -> String {
+fn logged(line: &Line) -> String {
     format!("the log: \"{}\"", line.text)
 }
 

@@ -80,19 +80,24 @@ pub async fn ask_but_for_the_account(deps: &Deps, spec: &AgentSpec) -> Permissio
     combine(obstacles)
 }
 
-/// What keeps the whole town, or one of these rigs, from being started, as far as that could be found out.
-pub async fn closed(deps: &Deps, rigs: impl IntoIterator<Item = RigName>) -> Vec<(Option<RigName>, Denial)> {
-    let denied = |obstacle| match obstacle {
-        Obstacle::Denied(denial) => Some(denial),
-        Obstacle::None | Obstacle::Unknown(_) => None,
-    };
-    let town = town_gates(deps).await.into_iter().filter_map(denied);
-    let mut closed: Vec<_> = town.map(|denial| (None, denial)).collect();
+/// What keeps the whole town, or one of these rigs, from being started; `None` when a part of that could not be found out.
+pub async fn closed(
+    deps: &Deps,
+    rigs: impl IntoIterator<Item = RigName>,
+) -> Option<Vec<(Option<RigName>, Denial)>> {
+    let mut gates: Vec<_> = town_gates(deps).await.into_iter().map(|gate| (None, gate)).collect();
     for rig in rigs {
-        let gates = rig_gates(deps, &rig).await.into_iter().filter_map(denied);
-        closed.extend(gates.map(|denial| (Some(rig.clone()), denial)));
+        gates.extend(rig_gates(deps, &rig).await.map(|gate| (Some(rig.clone()), gate)));
     }
-    closed
+    let mut closed = Vec::new();
+    for (rig, gate) in gates {
+        match gate {
+            Obstacle::None => {}
+            Obstacle::Denied(denial) => closed.push((rig, denial)),
+            Obstacle::Unknown(_) => return None,
+        }
+    }
+    Some(closed)
 }
 
 /// Whether anything may be started in this town; an error says why not.

@@ -48,13 +48,15 @@ pub fn of_problem(key: &str, text: &str) -> Option<Level> {
     let level = |kind, key: String, agents| Some(Level { key, kind, summary: text.to_owned(), agents });
     match parts[..] {
         ["command", _] => level(Kind::MissingProgram, key.to_owned(), vec![]),
-        ["sessions" | "dolt"] | ["ledger", ..] => level(Kind::BrokenTool, key.to_owned(), vec![]),
+        ["sessions" | "dolt"] | ["ledger", "bd_migrate" | "bd_server"] => {
+            level(Kind::BrokenTool, key.to_owned(), vec![])
+        }
         // One disk, one alert, however many files are on it.
         ["events", "write"] | ["log" | "own_directory"] | ["write" | "file", ..] => {
             level(Kind::CannotWrite, "write".to_owned(), vec![])
         }
         ["rig", _, ref agent @ .., "question"] | [ref agent @ .., "question"] if !agent.is_empty() => {
-            level(Kind::WaitingAtQuestion, format!("{key}: {text}"), vec![agent.join("/")])
+            level(Kind::WaitingAtQuestion, key.to_owned(), vec![agent.join("/")])
         }
         ["rig", _, ref agent @ .., "start"] | [ref agent @ .., "start"] if !agent.is_empty() => {
             level(Kind::MissingProgram, key.to_owned(), vec![agent.join("/")])

@@ -143,6 +143,9 @@ pub enum Channel {
 }
 
 impl Channel {
+    /// All of them.
+    pub const ALL: [Channel; 3] = [Channel::Webhook, Channel::Ntfy, Channel::Desktop];
+
     /// The channels that these settings name.
     pub fn of(settings: &Notify) -> Vec<Channel> {
         let all = [

@@ -2,7 +2,7 @@
 //! sent once, whatever becomes of this process.
 //!
 //! An alert is on disk before it is sent, and removed when the channel has accepted it. So only an alert whose answer was lost,
-//! with its connection or with this process, is sent again, with the same id. When the disk cannot be written, memory has to do. Without a channel nothing
+//! with its connection or with this process, is sent again, with the same id. When the disk cannot be written, they are kept in memory only. Without a channel nothing
 //! is kept and nothing written.
 
 use std::{
@@ -246,6 +246,11 @@ impl Alerts {
         let pause = SignedDuration::try_from(pace::retry_after(queue.failures)).unwrap_or_default();
         queue.not_before = Some(now + pause);
         given_up
+    }
+
+    /// How many alerts wait for a channel.
+    pub fn waiting(&self, channel: Channel) -> usize {
+        self.kept.value().queues.get(&channel).map_or(0, |queue| queue.waiting.len())
     }
 
     /// Removes the queues of channels that are not in use any more.

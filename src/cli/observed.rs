@@ -35,8 +35,8 @@ pub async fn say_what_is_found(client: &Client, within: Duration) -> anyhow::Res
                     "; not every agent is observed yet, `gastown-supervisor status` shows more",
                 );
             }
-            // It ended, or does not answer: `status` says why.
-            Answer::Unresponsive(..) | Answer::Offline(_) if last => {
+            Answer::Offline(_) => anyhow::bail!("it has ended already; `gastown-supervisor logs` says why"),
+            Answer::Unresponsive(..) if last => {
                 return say("it does not answer yet, `gastown-supervisor status` says why");
             }
             _ => sleep(POLL).await,
@@ -54,11 +54,11 @@ fn found(report: &StatusReport, more: &str) -> anyhow::Result<()> {
     let local = LocalTime::new(SystemClock::new().now().wall, &TimeZone::system());
     say(&format!("{}{more}", summary::headline(&report.agents, &local)))?;
     summary::banners(&report, &local).iter().try_for_each(|banner| say(banner))?;
-    let errors = report.problem_list.len();
-    if errors > 0 {
+    let problems = report.problem_list.len();
+    if problems > 0 {
         say(&format!(
-            "{errors} problem{}: `gastown-supervisor status` shows them",
-            if errors == 1 { "" } else { "s" }
+            "{problems} problem{}: `gastown-supervisor status` shows them",
+            if problems == 1 { "" } else { "s" }
         ))?;
     }
     Ok(())

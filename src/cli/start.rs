@@ -40,7 +40,7 @@ pub struct StartArguments {
     agent: Option<String>,
     #[command(flatten)]
     town: TownArgument,
-    /// How long to wait; after that it is left running, or goes on starting [default: 10s, for an agent 5m]
+    /// How long to wait; after that it is left running, or continues to start [default: 10s, for an agent 5m]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     timeout: Option<Duration>,
 }

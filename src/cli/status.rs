@@ -1,6 +1,6 @@
 //! `status`: the state of the town.
 
-use std::{process::ExitCode, time::Duration};
+use std::{collections::BTreeSet, process::ExitCode, time::Duration};
 
 use clap::Args;
 use clap_complete::ArgValueCompleter;
@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     Answer, StatusReport,
+    agent::history::finding,
     clock::{Clock, SystemClock},
     control::{
         report::AgentReport,
@@ -20,6 +21,7 @@ use crate::{
     },
     local_time::LocalTime,
     terminal,
+    town::identity::Identity,
 };
 use page::Page;
 
@@ -41,7 +43,7 @@ const WATCH_EVERY: Duration = Duration::from_secs(2);
 /// the town's lock but does not answer, it says so within two seconds (exit code 1).
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes of --quiet: 0 every agent is as it should be, 4 some agent is down or the town is stopped, 1 no answer, 3 not \
+    after_help = "Exit codes of --quiet: 0 every agent is known to be as it should be, 4 some agent is down, something is not known, or the town is stopped, 1 no answer, 3 not \
                   running.\n\nExamples:\n  gastown-supervisor status\n  gastown-supervisor status alpha --not-ok\n  gastown-supervisor status --json | jq '.agents[] | select(.state != \"alive\")'"
 )]
 pub struct StatusArguments {
@@ -71,14 +73,15 @@ pub fn status(arguments: &StatusArguments) -> anyhow::Result<ExitCode> {
     if !arguments.watch {
         return show(arguments, ask()?);
     }
-    let mut last = String::new();
+    let (mut last, on_a_terminal) = (None, terminal_width().is_some());
     loop {
-        let text = text(&chosen(arguments, ask()?)?)?;
-        if text != last {
-            // From the top of an empty screen; what is no terminal gets one page after the other.
-            written(if terminal_width().is_some() { "\x1b[H\x1b[2J" } else { "" })?;
-            print(&text)?;
-            last = text;
+        let answer = chosen(arguments, ask()?)?;
+        // On a terminal times pass, too; what is no terminal gets a page for each change.
+        if on_a_terminal || last.as_ref() != Some(&answer) {
+            // From the top of an empty screen.
+            written(if on_a_terminal { "\x1b[H\x1b[2J" } else { "" })?;
+            print(&text(&answer)?)?;
+            last = Some(answer);
         }
         asked(async {
             tokio::time::sleep(WATCH_EVERY).await;
@@ -114,18 +117,23 @@ fn text(answer: &Answer<StatusReport>) -> anyhow::Result<String> {
     Ok(page.text(&terminal::report(report)?, silent.as_deref()))
 }
 
-/// The answer with the agents that were asked for. An error names those that do not exist.
+/// The answer with the agents that were asked for. An error names one that a running supervisor does not know.
 fn chosen(arguments: &StatusArguments, answer: Answer<StatusReport>) -> anyhow::Result<Answer<StatusReport>> {
+    let is_live = matches!(answer, Answer::Live(_));
     let choose = |mut report: StatusReport| {
+        let known: Vec<Identity> =
+            report.agents.iter().filter_map(|agent| agent.identity.parse().ok()).collect();
+        let mut meant = BTreeSet::new();
         for name in &arguments.names {
+            let named: Vec<&str> = report.agents.iter().filter_map(|it| is_meant(it, name, &known)).collect();
             anyhow::ensure!(
-                report.agents.iter().any(|agent| is_meant(agent, name)),
+                !named.is_empty() || !is_live,
                 "there is no rig or agent {name:?}; `gastown-supervisor status` lists them"
             );
+            meant.extend(named.into_iter().map(str::to_owned));
         }
         let is_chosen = |agent: &AgentReport| {
-            let named =
-                arguments.names.is_empty() || arguments.names.iter().any(|name| is_meant(agent, name));
+            let named = arguments.names.is_empty() || meant.contains(&agent.identity);
             named && !(arguments.not_ok && Condition::of(agent).is_well())
         };
         report.agents.retain(is_chosen);
@@ -138,12 +146,12 @@ fn chosen(arguments: &StatusArguments, answer: Answer<StatusReport>) -> anyhow::
     })
 }
 
-/// Whether a name means this agent: its rig, its identity, its session, or its own name.
-fn is_meant(agent: &AgentReport, name: &str) -> bool {
-    let name = name.trim_end_matches('/').to_lowercase();
-    let identity = agent.identity.to_lowercase();
-    let own = identity.rsplit('/').next().is_some_and(|own| own == name);
-    own || identity == name
-        || agent.session.to_lowercase() == name
-        || agent.rig.as_ref().is_some_and(|rig| rig.to_lowercase() == name)
+/// The identity of this agent, if a name means it: its rig, its own name or role, its session, or any spelling of it.
+fn is_meant<'a>(agent: &'a AgentReport, name: &str, known: &[Identity]) -> Option<&'a str> {
+    let name = name.trim_end_matches('/');
+    let own = agent.identity.rsplit('/').next().unwrap_or_default();
+    let all = [Some(own), Some(&agent.session), agent.rig.as_deref()];
+    let is_short = all.into_iter().flatten().any(|it| it.eq_ignore_ascii_case(name));
+    let is_spelled = || finding::find(name, &[], known).is_ok_and(|it| it.to_string() == agent.identity);
+    (is_short || is_spelled()).then_some(&agent.identity)
 }

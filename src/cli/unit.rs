@@ -27,8 +27,8 @@ use crate::{
     town::files,
 };
 
-/// The variables that a unit takes from the one who makes it, beside `PATH`: they decide which tmux server is used, and whether
-/// tmux shows more than ASCII.
+/// The variables that a unit takes from the one who makes it, beside `PATH`: they decide which tmux server is used, whether
+/// tmux shows more than ASCII, and which account Claude Code uses.
 const TAKEN: [&str; 6] = ["TMUX_TMPDIR", "GT_TMUX_SOCKET", "LANG", "LC_ALL", "LC_CTYPE", "CLAUDE_CONFIG_DIR"];
 
 /// Prints a systemd user unit for this town.
@@ -88,9 +88,9 @@ pub fn unit(arguments: &UnitArguments) -> anyhow::Result<()> {
 /// A name of a unit, in which nothing is a path or needs quotes.
 fn name(text: &str) -> Result<String, String> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    match !text.is_empty() && text.chars().all(is_name) && !text.starts_with('.') {
+    match !text.is_empty() && text.chars().all(is_name) && !text.starts_with('.') && !text.contains("--") {
         true => Ok(text.to_owned()),
-        false => Err("a name has letters, digits, `-`, `_` and `.`".to_owned()),
+        false => Err("a name has letters, digits, `_`, `.` and single `-`".to_owned()),
     }
 }
 

@@ -98,8 +98,7 @@ pub async fn gather(
         heartbeat,
         settings,
         binary_replaced: processes::own_binary_was_replaced(),
-        // A disk that does not answer is a problem of its own.
-        gates: gates.unwrap_or_default(),
+        gates: gates.ok().flatten(),
         agents,
         events_written: deps.writes.events.written(),
         actors,
@@ -112,17 +111,17 @@ pub async fn gather(
     })
 }
 
-/// What keeps the town or its rigs from being started.
-async fn gates(deps: &Deps) -> Vec<GateReport> {
+/// What keeps the town or its rigs from being started; `None` when that could not be found out.
+async fn gates(deps: &Deps) -> Option<Vec<GateReport>> {
     let agents = deps.directory.actors();
     let rigs: BTreeSet<RigName> = agents.iter().filter_map(|(agent, _)| agent.rig().cloned()).collect();
-    let closed = permission::closed(deps, rigs).await.into_iter();
+    let closed = permission::closed(deps, rigs).await?.into_iter();
     let report = closed.map(|(rig, denial)| GateReport {
         rig: rig.map(|rig| rig.to_string()),
         code: denial.code().to_owned(),
         text: denial.to_string(),
     });
-    report.collect()
+    Some(report.collect())
 }
 
 /// The supervised agents whose actors did not answer, with the known reason.

@@ -56,8 +56,9 @@ pub struct StatusReport {
     pub settings: SettingsState,
     /// Whether the program on disk was replaced since this supervisor started: `restart` takes the new one.
     pub binary_replaced: bool,
-    /// What keeps the town or a rig from being started: emergency stop, `gt down`, parked or docked rigs.
-    pub gates: Vec<GateReport>,
+    /// What keeps the town or a rig from being started: emergency stop, `gt down`, parked or docked rigs. `None`: that could
+    /// not be found out.
+    pub gates: Option<Vec<GateReport>>,
     /// All agents, ordered by identity.
     pub agents: Vec<AgentReport>,
     /// How many lines it has written to `.events.jsonl`; in a town of Gas Town 1.x each wakes the agents that wait.

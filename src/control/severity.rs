@@ -22,9 +22,10 @@ pub enum Severity {
 const AGENT_ERRORS: [&str; 5] = ["crash_loop", "program", "start", "elsewhere", "foreign"];
 
 /// What the keys of other errors begin with: tools, the disk, the gates, the settings, the town's own files, accounts.
-const ERRORS: [&str; 14] = [
+const ERRORS: [&str; 16] = [
     "account/",
     "actors/",
+    "command/",
     "control/",
     "dolt",
     "events/write",
@@ -33,10 +34,11 @@ const ERRORS: [&str; 14] = [
     "heartbeat/late",
     "ledger/bd",
     "log",
+    "own_directory",
     "sessions",
     "settings",
     "start_by_gt",
-    "tool/",
+    "write/",
 ];
 
 /// How bad a problem with this key is.
@@ -69,6 +71,8 @@ mod tests {
             ("deacon/heartbeat", Severity::Warning, Some("deacon")),
             ("rig/r/wisp", Severity::Warning, None),
             ("gate/estop", Severity::Error, None),
+            ("command/bd", Severity::Error, None),
+            ("write/daemon/state.json", Severity::Error, None),
             ("account/claude (/home/x/.claude)/usage_limit", Severity::Error, None),
             ("convoy/held_up", Severity::Warning, None),
             ("scheduler", Severity::Warning, None),

@@ -121,17 +121,26 @@ pub fn headline(agents: &[AgentReport], local: &LocalTime) -> String {
     }
 }
 
-/// Whether every agent is as it should be, and nothing stops the whole town.
+/// Whether every agent is known to be as it should be, every actor answers, and nothing stops the whole town. What is not known is
+/// not well.
 pub fn is_well(report: &StatusReport) -> bool {
-    let is_stopped = report.gates.iter().any(|gate| gate.rig.is_none());
-    !is_stopped && report.agents.iter().all(|agent| Condition::of(agent).is_well())
+    let may_start = report.gates.as_ref().is_some_and(|gates| gates.iter().all(|gate| gate.rig.is_some()));
+    let answers = report.actors.iter().all(|actor| !actor.silent && actor.parked.is_none());
+    report.heartbeat.count > 0
+        && may_start
+        && answers
+        && report.agents.iter().all(|agent| Condition::of(agent).is_well())
 }
 
 /// What concerns the town or a whole rig: emergency stops, `gt down`, parked and docked rigs, a mass death of the last hour, a program
 /// that was replaced.
 pub fn banners(report: &StatusReport, local: &LocalTime) -> Vec<String> {
-    let (town, rigs): (Vec<_>, Vec<_>) = report.gates.iter().partition(|gate| gate.rig.is_none());
+    let gates = report.gates.as_deref().unwrap_or_default();
+    let (town, rigs): (Vec<_>, Vec<_>) = gates.iter().partition(|gate| gate.rig.is_none());
     let mut banners: Vec<String> = town.iter().map(|gate| town_gate(&gate.code, &gate.text)).collect();
+    if report.running && report.gates.is_none() {
+        banners.push("It could not be found out in time whether the town or a rig is stopped".to_owned());
+    }
     banners.extend(mass_death(report, local));
     let mut by_code = BTreeMap::<&str, Vec<&str>>::new();
     for gate in rigs {

@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::*;
-use crate::control::report::GateReport;
+use crate::control::report::{ActorReport, GateReport, HeartbeatReport};
 
 fn local() -> LocalTime {
     LocalTime::new("2026-11-25T10:00:00Z".parse().unwrap(), &TimeZone::UTC)
@@ -16,6 +16,25 @@ fn agent(state: &str, activity: Option<&str>) -> AgentReport {
 
 fn gate(rig: Option<&str>, code: &str) -> GateReport {
     GateReport { rig: rig.map(str::to_owned), code: code.into(), text: "why".into() }
+}
+
+/// A report of a supervisor that has observed its agents, and found nothing in the way.
+fn observed() -> StatusReport {
+    let heartbeat = HeartbeatReport { count: 1, ..HeartbeatReport::default() };
+    StatusReport { running: true, heartbeat, gates: Some(vec![]), ..StatusReport::default() }
+}
+
+#[test]
+fn what_is_not_known_is_not_well() {
+    let silent = ActorReport { silent: true, ..ActorReport::default() };
+    for (name, report, is_well) in [
+        ("all is known", observed(), true),
+        ("no heartbeat yet", StatusReport { heartbeat: HeartbeatReport::default(), ..observed() }, false),
+        ("a disk that does not answer", StatusReport { gates: None, ..observed() }, false),
+        ("an actor that does not answer", StatusReport { actors: vec![silent], ..observed() }, false),
+    ] {
+        assert_eq!(super::is_well(&report), is_well, "{name}");
+    }
 }
 
 #[test]
@@ -64,7 +83,7 @@ fn how_the_agents_are() {
         ),
     ] {
         assert_eq!(headline(&agents, &local()), expected, "{name}");
-        assert_eq!(super::is_well(&StatusReport { agents, ..StatusReport::default() }), is_well, "{name}");
+        assert_eq!(super::is_well(&StatusReport { agents, ..observed() }), is_well, "{name}");
     }
 }
 
@@ -72,13 +91,13 @@ fn how_the_agents_are() {
 fn what_concerns_the_town() {
     let died = |at: &str| json!({"last": {"at": at, "sessions": ["a", "b", "c"], "possible_cause": "out of memory"}});
     let report = StatusReport {
-        gates: vec![
+        gates: Some(vec![
             gate(None, "emergency_stop"),
             gate(Some("alpha"), "rig_parked"),
             gate(Some("beta"), "rig_parked"),
             gate(Some("gamma"), "rig_docked"),
             gate(Some("gamma"), "rig_emergency_stop"),
-        ],
+        ]),
         deaths: died("2026-11-25T09:30:00Z"),
         version: "0.1.0".into(),
         binary_replaced: true,
@@ -97,9 +116,9 @@ fn what_concerns_the_town() {
     );
     assert!(!super::is_well(&report), "the town is stopped");
     let quiet = StatusReport {
-        gates: vec![gate(Some("alpha"), "rig_parked")],
+        gates: Some(vec![gate(Some("alpha"), "rig_parked")]),
         deaths: died("2026-11-25T08:30:00Z"),
-        ..StatusReport::default()
+        ..observed()
     };
     assert_eq!(banners(&quiet, &local()).len(), 1, "a mass death of long ago is history");
     assert!(super::is_well(&quiet), "on purpose");

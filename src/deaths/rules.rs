@@ -13,6 +13,9 @@ use crate::{
     town::{identity::Identity, settings::Deaths as Policy},
 };
 
+/// How late the review of a mass death may be.
+const OVERDUE: Duration = Duration::from_secs(60);
+
 /// How much longer than one more window to wait for deaths that were noticed within it: the confirmation of a polecat
 /// takes 5 s and a probe. Never more than the window itself.
 const STRAGGLERS: Duration = Duration::from_secs(6);
@@ -133,7 +136,9 @@ impl Window {
 
     /// Whether restarts are paced: from the death that makes a mass death until its follow-up is due.
     pub fn paced(&self, now: Now) -> bool {
-        self.settles.is_some() || self.open.as_ref().is_some_and(|open| now.mono < open.closes)
+        // What is overdue by much is reviewed by nobody, and must not hold up restarts.
+        let settles = self.settles.is_some_and(|at| now.mono < at + OVERDUE);
+        settles || self.open.as_ref().is_some_and(|open| now.mono < open.closes)
     }
 
     /// The time until the alert or its follow-up is due; `None` when there is none.

@@ -39,8 +39,8 @@ const POLL: Duration = Duration::from_millis(100);
 const ANSWER: Duration = Duration::from_secs(1);
 /// A supervisor is ready after this, whatever its first heartbeat still waits for: less than the unit gives it.
 const READY_AT_LATEST: Duration = Duration::from_secs(30);
-/// The actors are asked this many times within the time after which the service manager would end the supervisor. So one
-/// slow answer does not matter.
+/// The actors are asked this many times within the time after which the service manager would end the supervisor, however slow
+/// an answer is. So two slow answers in a row do not matter.
 const TRIES: u32 = 4;
 /// How many messages may wait for a service manager that does not read.
 const QUEUE: usize = 8;
@@ -106,7 +106,12 @@ impl ServiceManager {
         let Some(watchdog) = self.watchdog else { return pending().await };
         let (pause, mut well) = (watchdog / TRIES, true);
         loop {
-            let root = current(&mut roots).await;
+            let Ok(root) = timeout(pause, current(&mut roots)).await else {
+                // A disk that does not answer yet: another process would wait for it as well.
+                self.notify(&[NotifyState::Watchdog, NotifyState::Status("reading its files")]);
+                continue;
+            };
+            let asked = deps.now();
             let wave = ask_all(deps, &root, pause).await;
             let trouble = silence(wave.as_ref());
             match (&trouble, wave) {
@@ -123,7 +128,7 @@ impl ServiceManager {
                 _ => {}
             }
             well = trouble.is_none();
-            sleep(pause).await;
+            sleep(pause.saturating_sub(deps.now().since(asked))).await;
         }
     }
 

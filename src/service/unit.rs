@@ -115,7 +115,7 @@ RestartPreventExitStatus=2 {DISORDERLY}
 {delays}\
 # Only the supervisor is stopped: by default systemd ends the whole control group, with the tmux server and every agent in it.
 KillMode=process
-# The kernel ends an agent for want of memory: the others go on.
+# An agent that is killed for lack of memory does not stop the others.
 OOMPolicy=continue
 TasksMax=infinity
 # The supervisor and its agents find their programs here: claude, bd, gt, git and tmux must be on PATH. Keys belong into a file that only

@@ -263,7 +263,7 @@ mod tests {
     }
 
     fn problem(text: &str) -> ProblemReport {
-        ProblemReport::new("tool/x", text, Some(at("2026-11-25T09:55:00Z")))
+        ProblemReport::new("command/x", text, Some(at("2026-11-25T09:55:00Z")))
     }
 
     #[test]

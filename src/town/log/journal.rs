@@ -15,16 +15,16 @@ use std::{
     path::PathBuf,
 };
 
-use tracing::{
-    Event, Level, Subscriber,
-    field::{Field, Visit},
-};
+use tracing::{Event, Level, Subscriber, field::Field};
 use tracing_subscriber::{
     fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
     registry::LookupSpan,
 };
 
-use super::line::{AS_IS, Text};
+use super::{
+    fields::Each,
+    line::{AS_IS, Text},
+};
 use crate::terminal::one_line;
 
 /// Where journald listens,
@@ -68,8 +68,8 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let (mut text, mut fields) = (Text::default(), Fields::default());
-        event.record(&mut text);
-        event.record(&mut fields);
+        event.record(&mut Each(|field: &Field, value: &str| text.add(field, value)));
+        event.record(&mut Each(|field: &Field, value: &str| fields.add(field, value)));
         let priority = match *event.metadata().level() {
             Level::ERROR => 3,
             Level::WARN => WARNING,
@@ -100,20 +100,6 @@ impl Fields {
         if is_name && name != "MESSAGE" {
             let _ = writeln!(self.0, "{name}={}", one_line(value));
         }
-    }
-}
-
-impl Visit for Fields {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.add(field, value);
-    }
-
-    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        self.add(field, &value.to_string());
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.add(field, &format!("{value:?}"));
     }
 }
 

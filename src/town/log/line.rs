@@ -9,15 +9,13 @@ use std::{
 };
 
 use jiff::Zoned;
-use tracing::{
-    Event, Level, Subscriber,
-    field::{Field, Visit},
-};
+use tracing::{Event, Level, Subscriber, field::Field};
 use tracing_subscriber::{
     fmt::{FmtContext, FormatEvent, FormatFields, format::Writer, time::FormatTime},
     registry::LookupSpan,
 };
 
+use super::fields::Each;
 use crate::terminal::one_line;
 
 /// The current time, in the zone to show it in.
@@ -52,7 +50,7 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let mut text = Text::default();
-        event.record(&mut text);
+        event.record(&mut Each(|field: &Field, value: &str| text.add(field, value)));
         let as_is = event.metadata().target() == AS_IS;
         let level = match *event.metadata().level() {
             _ if as_is => "",
@@ -98,7 +96,7 @@ impl Text {
         format!("{subject}{}{}", self.message, self.fields)
     }
 
-    fn add(&mut self, field: &Field, value: &str) {
+    pub(super) fn add(&mut self, field: &Field, value: &str) {
         if field.name() == "message" {
             self.message.push_str(&one_line(value));
             return;
@@ -119,19 +117,5 @@ impl Text {
         } else {
             self.fields.push_str(&one_line(value));
         }
-    }
-}
-
-impl Visit for Text {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.add(field, value);
-    }
-
-    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        self.add(field, &value.to_string());
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.add(field, &format!("{value:?}"));
     }
 }

@@ -24,6 +24,7 @@ use self::{
 };
 use super::settings::LogLevel;
 
+mod fields;
 pub mod foreground;
 pub mod journal;
 pub mod line;

@@ -1,5 +1,5 @@
 //! URLs of settings. They often hold a secret (the path of a Slack webhook, the topic of ntfy): they are shown by scheme and
-//! host only, whoever shows them.
+//! host only, everywhere.
 
 use std::fmt;
 

@@ -48,7 +48,7 @@ pub type RootAnswers = Arc<dyn Fn(Duration) -> BoxFuture<'static, bool> + Send +
 pub enum AlertsMsg {
     /// From the root: the settings may have changed. From its start.
     SettingsMayHaveChanged,
-    /// From who raised an alert, and from its task that saved some: deliver what waits.
+    /// From the part that raised an alert, and from the task that saved some: deliver what waits.
     Deliver,
     /// From its timer; one of an earlier generation does nothing.
     Due(u64),
@@ -166,6 +166,9 @@ impl AlertsState {
     fn follow_settings(&mut self) {
         let channels = self.channels();
         self.deps.alerts.keep_channels(&channels);
+        for channel in Channel::ALL.into_iter().filter(|channel| !channels.contains(channel)) {
+            self.deps.problems.clear(&problem(channel));
+        }
         if channels.is_empty() {
             self.reads = false;
             self.timer.cancel();
@@ -319,13 +322,18 @@ async fn all_answer(deps: &Deps, root: &RootAnswers) -> bool {
     root && answers.iter().all(Option::is_some)
 }
 
+/// The key of the problem that a channel does not take alerts.
+fn problem(channel: Channel) -> String {
+    format!("notify/{channel}")
+}
+
 /// Makes one delivery and notes on disk what came of it.
 async fn send(deps: &Deps, channel: Channel, alert: &Alert, ids: &[String]) {
-    // What is sent is on disk, whoever raised it.
+    // An alert is on disk before it is sent.
     deps.alerts.save(deps).await;
     let settings = deps.settings();
     let sent = sending::deliver(outside(deps, &settings), channel, alert).await;
-    let (now, key) = (deps.now().wall, format!("notify/{channel}"));
+    let (now, key) = (deps.now().wall, problem(channel));
     match sent {
         Ok(answer) => {
             deps.alerts.delivered(channel, ids, now);
@@ -343,6 +351,9 @@ async fn send(deps: &Deps, channel: Channel, alert: &Alert, ids: &[String]) {
             );
             if given_up > 0 {
                 tracing::error!("{given_up} alerts were never delivered by {channel} ({target}): {text}");
+                if deps.alerts.waiting(channel) == 0 {
+                    deps.problems.clear(&problem(channel));
+                }
             }
             deps.alerts.save(deps).await;
         }

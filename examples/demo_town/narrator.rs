@@ -1,4 +1,4 @@
-//! Telling: prints plain lines with the time since the start.
+//! Narrator: prints plain lines with the time since the start.
 
 use std::{
     io::{self, Write},
@@ -7,14 +7,14 @@ use std::{
 
 /// The narrator, with the time of the start.
 #[derive(Debug, Clone, Copy)]
-pub struct Telling {
+pub struct Narrator {
     began: Instant,
 }
 
-impl Telling {
+impl Narrator {
     /// Starts the clock.
     pub fn begin() -> Self {
-        Telling { began: Instant::now() }
+        Narrator { began: Instant::now() }
     }
 
     /// Prints a line about the current event.
