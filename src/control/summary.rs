@@ -138,9 +138,6 @@ pub fn banners(report: &StatusReport, local: &LocalTime) -> Vec<String> {
     let gates = report.gates.as_deref().unwrap_or_default();
     let (town, rigs): (Vec<_>, Vec<_>) = gates.iter().partition(|gate| gate.rig.is_none());
     let mut banners: Vec<String> = town.iter().map(|gate| town_gate(&gate.code, &gate.text)).collect();
-    if report.running && report.gates.is_none() {
-        banners.push("It could not be found out in time whether the town or a rig is stopped".to_owned());
-    }
     banners.extend(mass_death(report, local));
     let mut by_code = BTreeMap::<&str, Vec<&str>>::new();
     for gate in rigs {

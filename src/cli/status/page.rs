@@ -49,6 +49,9 @@ impl Page {
             text.push_str(&format!("{}\n", summary::headline(&report.agents, &self.local)));
         }
         summary::banners(report, &self.local).iter().for_each(|banner| text.push_str(&format!("{banner}\n")));
+        if report.running && silent.is_none() && report.gates.is_none() {
+            text.push_str("It could not be found out in time whether the town or a rig is stopped\n");
+        }
         text.push_str(&self.problems(&report.problem_list));
         text.push_str(&feed(report));
         let parked = report.actors.iter().filter_map(|actor| Some((actor, actor.parked.as_ref()?)));
@@ -272,6 +275,7 @@ mod tests {
         (waiting.restarts, waiting.backoff_until) = (1, Some(at("2026-11-25T10:00:30Z")));
         let report = StatusReport {
             running: true,
+            gates: Some(vec![]),
             pid: Some(2077),
             town: "/home/user/gt".into(),
             started_at: Some(at("2026-11-23T01:12:08Z")),
@@ -324,6 +328,7 @@ alpha/witness  alpha-witness  waiting  1m5s   1         10:00:30  restart 2
     fn a_town_of_gas_town_1() {
         let mut report = StatusReport {
             running: true,
+            gates: Some(vec![]),
             pid: Some(7),
             town: "/t".into(),
             gas_town: "1.x".into(),
@@ -383,6 +388,7 @@ alpha/witness  alpha-witness  waiting  1m5s   1         10:00:30  restart 2
                     start` starts it";
         StatusReport {
             running: true,
+            gates: Some(vec![]),
             pid: Some(2077),
             town: "/home/user/gt".into(),
             gas_town: "1.x".into(),
