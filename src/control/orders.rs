@@ -82,8 +82,8 @@ pub(super) async fn take(
         Err(unknown) => return no_such_agent(&unknown),
     };
     if identity.facts().address.is_none() {
-        let why = format!("{identity} is started when the deacon has to be checked, and ends by itself");
-        return refusal_with_code(&identity, &why, "on_demand");
+        let why = "it is started when the deacon has to be checked, and ends by itself";
+        return refusal_with_code(&identity, why, "on_demand");
     }
     let deps = reporter.deps();
     let when_idle = !now && action != Action::Start;

@@ -124,7 +124,7 @@ fn what_cannot_be_done_says_why_and_what_to_do() {
     let before = town.incarnation(WITNESS);
     starts(&town.ask(&["restart", "nobody"]), 1, "Error: unknown agent nobody");
     starts(&town.ask(&["stop", "witnes"]), 1, "Error: unknown agent witnes; did you mean alpha/witness?");
-    starts(&town.ask(&["start", "boot"]), 1, "Error: boot: deacon-boot is started when the deacon ");
+    starts(&town.ask(&["start", "boot"]), 1, "Error: deacon-boot: it is started when the deacon ");
     let off =
         "Error: deacon: the deacon patrol is switched off in mayor/daemon.json; switch the patrol on there";
     starts(&town.ask(&["start", "deacon"]), 1, off);
@@ -167,7 +167,7 @@ fn what_is_not_idle_is_waited_for() {
     // Its screen was read long before that, and is read once more.
     for word in ["restart", "stop"] {
         let told = town.ask(&[word, "witness", "--timeout", "1s"]);
-        starts(&told, 1, "waiting up to 1s until it is idle: it is working since ");
+        starts(&told, 1, "waiting up to 1s until it is idle: its screen shows that it is working ");
         let end = "; nothing was done (`--now` does not wait)\n";
         assert!(
             told.stderr.contains("Error: not idle within 1s: ") && told.stderr.ends_with(end),

@@ -279,7 +279,7 @@ fn orders_for_one_agent_and_what_became_of_them() {
         (
             "deacon-boot/start",
             409,
-            "deacon-boot is started when the deacon has to be checked, and ends by itself",
+            "it is started when the deacon has to be checked, and ends by itself",
         ),
     ] {
         let (got, body) = answered("POST", &format!("/v1/agents/{path}"));
