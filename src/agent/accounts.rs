@@ -19,7 +19,7 @@ use super::{
     spec::AgentSpec,
 };
 use crate::{
-    agent::{confirmation::SessionKey, kill, liveness::ProcessNames},
+    agent::{accounts::hold::Key, confirmation::SessionKey, kill, liveness::ProcessNames, restart::later},
     clock::Now,
     deps::Deps,
     ports::Ports,
@@ -82,6 +82,22 @@ async fn lost(deps: &Deps, agent: &Identity, written: Written) -> Option<Option<
         None => None,
     };
     age::is_lost(written, changed, deps.now().wall).then_some(fingerprint)
+}
+
+/// An agent has ended. If it tried its account, that stays held; returns the key of the hold.
+pub fn ended(deps: &Deps, agent: &Identity) -> Option<Key> {
+    let now = deps.now().wall;
+    let again = later(now, deps.settings().usage_limit.retry_every);
+    let key = deps.accounts.tried_in_vain(agent, again, now)?;
+    let account = &key.0;
+    tracing::info!(agent = %agent, reason = "account_tried", "ended while it tried whether {account} can be used again");
+    Some(key)
+}
+
+/// Notes which login was tried in vain: the program that tried it may have written its file.
+pub async fn note_login(deps: &Deps, key: &Key) {
+    let fingerprint = credentials(deps, &key.0).await;
+    deps.accounts.credentials_after_try(key, fingerprint);
 }
 
 /// Tells the actor that looks after the accounts that the register changed.

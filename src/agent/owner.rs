@@ -380,7 +380,11 @@ impl Owner {
             return; // the thorough probe in progress will say more
         }
         let zone = self.deps.clock.zone();
-        let account = self.deps.accounts.denial_of(&self.spec.identity, now, &zone);
+        let seems_ended = matches!(self.state(), State::Confirming { .. });
+        let account = match seems_ended {
+            true => self.deps.accounts.denial_at_end(&self.spec.identity, now, &zone),
+            false => self.deps.accounts.denial_of(&self.spec.identity, now, &zone),
+        };
         let retry_limited = self.retry_limited(&event, now);
         let step = self.lifecycle.apply(
             event,
@@ -439,6 +443,9 @@ impl Owner {
         }
         if let Some(left) = left.filter(|_| self.lifecycle.is_delayed()) {
             self.hold_back(left);
+        }
+        if seems_ended && !self.is_alive() && !matches!(self.state(), State::Confirming { .. }) {
+            self.tells_no_more_of_its_account();
         }
         self.tell_the_accounts();
         match step.decision {
@@ -504,6 +511,14 @@ impl Owner {
                 }
             }
             _ => self.deps.accounts.release(identity),
+        }
+    }
+
+    /// One that ended while it tried its account did not show that it can be used.
+    fn tells_no_more_of_its_account(&mut self) {
+        if let Some(key) = accounts::ended(&self.deps, &self.spec.identity) {
+            let deps = self.deps.clone();
+            self.work.run(async move { accounts::note_login(&deps, &key).await });
         }
     }
 

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    agent::account::Account,
+    agent::{account::Account, denial::Denial},
     clock::Now,
     town::{identity::Identity, usage_limit::reset::Reset},
 };
@@ -119,6 +119,25 @@ impl Hold {
     /// Whether it still forbids to start anything.
     pub fn lasts(&self) -> bool {
         self.over.is_none()
+    }
+
+    /// Whether this agent tries its account now.
+    pub(super) fn is_tried_by(&self, agent: &Identity) -> bool {
+        self.probe.as_ref().is_some_and(|(probe, _)| probe == agent)
+    }
+
+    /// Whether a new login would end it.
+    pub fn waits_for_login(&self) -> bool {
+        self.lasts() && self.cause == Cause::LoggedOut && self.confirmed && self.probe.is_none()
+    }
+
+    /// Why an agent of this account must not be started or nudged.
+    pub(super) fn denial(&self, now: Now, zone: &TimeZone) -> Denial {
+        let text = self.text(now, zone);
+        match self.cause {
+            Cause::LoggedOut => Denial::LoggedOut(text),
+            Cause::UsageLimit => Denial::UsageLimit { until: self.until.filter(|it| *it > now.wall), text },
+        }
     }
 
     /// Why an agent of this account must not be started, in the local time.

@@ -131,13 +131,8 @@ impl Accounts {
         let mut holds: Vec<&Hold> =
             stored.holds.iter().filter(|it| it.lasts() && it.account == *account).collect();
         holds.sort_by_key(|hold| hold.cause);
-        let is_probe = |hold: &Hold| hold.probe.as_ref().is_some_and(|(probe, _)| probe == agent);
-        if let Some(hold) = holds.into_iter().find(|hold| !is_probe(hold)) {
-            let (until, text) = (hold.until.filter(|until| *until > now.wall), hold.text(now, zone));
-            return Some(match hold.cause {
-                Cause::LoggedOut => Denial::LoggedOut(text),
-                Cause::UsageLimit => Denial::UsageLimit { until, text },
-            });
+        if let Some(hold) = holds.into_iter().find(|hold| !hold.is_tried_by(agent)) {
+            return Some(hold.denial(now, zone));
         }
         let usage = stored.agents.get(agent).filter(|usage| usage.account == *account)?;
         let takes_turn = usage.waits_as == Some(Waits::Ended) && !stored.is_tried_by(agent);
@@ -151,6 +146,13 @@ impl Accounts {
     pub fn denial_of(&self, agent: &Identity, now: Now, zone: &TimeZone) -> Option<Denial> {
         let account = self.of(agent)?;
         self.denial(agent, &account, now, zone)
+    }
+
+    /// The same, once this agent seems to have ended. If it tried its account, that try is over: what ends is no sign that the
+    /// account can be used.
+    pub fn denial_at_end(&self, agent: &Identity, now: Now, zone: &TimeZone) -> Option<Denial> {
+        let tried = self.stored.value().holds.iter().find(|hold| hold.is_tried_by(agent)).cloned();
+        tried.map_or_else(|| self.denial_of(agent, now, zone), |hold| Some(hold.denial(now, zone)))
     }
 
     /// The program of an agent said that the plan is used up. Returns whether that is news.
@@ -318,11 +320,29 @@ impl Accounts {
         self.on(key, |hold| hold.probe = agent.map(|agent| (agent.clone(), now)));
     }
 
+    /// An agent ended while it tried its account: that is tried again at this time, or at once where its hold is not confirmed.
+    /// Returns the key of that hold; `None` when the agent tried none.
+    pub fn tried_in_vain(&self, agent: &Identity, again: Timestamp, now: Timestamp) -> Option<Key> {
+        if !self.stored.value().is_tried_by(agent) {
+            return None;
+        }
+        self.change(|stored| {
+            let hold = stored.holds.iter_mut().find(|hold| hold.is_tried_by(agent))?;
+            (hold.probe, hold.until) = (None, Some(if hold.confirmed { again } else { now }));
+            Some(hold.key())
+        })
+    }
+
+    /// The file with the login has this fingerprint after a try: only another one is a change.
+    pub fn credentials_after_try(&self, key: &Key, now: Option<String>) {
+        self.on(key, |hold| hold.credentials = now);
+    }
+
     /// The file with the login has this fingerprint now: a change is worth a try. Returns whether it changed.
     pub fn credentials(&self, key: &Key, now: &Option<String>, at: Timestamp) -> bool {
         let mut changed = false;
         self.on(key, |hold| {
-            changed = hold.lasts() && hold.until.is_none() && hold.credentials != *now;
+            changed = hold.waits_for_login() && hold.credentials != *now;
             if changed {
                 (hold.until, hold.credentials) = (Some(at), now.clone());
             }

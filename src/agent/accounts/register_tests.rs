@@ -248,3 +248,26 @@ fn a_lost_login_that_may_be_old_ends_no_try() {
     assert!(says("r/refinery", None, 110));
     assert_eq!(until(&accounts, 120), Some(100), "the new login is still to be tried");
 }
+
+#[test]
+fn one_that_ends_while_it_tries_its_account_shows_nothing_and_another_try_comes_later() {
+    let accounts = register();
+    let key = (account("/one"), Cause::LoggedOut);
+    let read = reading(SCREEN, 10);
+    accounts.logged_out(&agent("r/witness"), ("run /login", &read), Some(Some("first".to_owned())), at(10));
+    assert!(accounts.credentials(&key, &Some("second".to_owned()), at(100).wall));
+    accounts.probe(&key, Some(&agent("r/refinery")), at(100));
+    assert_eq!(denied(&accounts, "r/refinery", 110), None, "it may be started");
+    let at_end = |name: &str| accounts.denial_at_end(&agent(name), at(120), &TimeZone::UTC);
+    assert!(at_end("r/refinery").is_some(), "but not once more");
+    assert_eq!(accounts.tried_in_vain(&agent("r/witness"), at(1020).wall, at(120).wall), None, "not its try");
+    assert_eq!(accounts.tried_in_vain(&agent("r/refinery"), at(1020).wall, at(120).wall), Some(key.clone()));
+    assert_eq!((until(&accounts, 130), denied(&accounts, "r/refinery", 130).is_some()), (Some(1020), true));
+    accounts.credentials_after_try(&key, Some("third".to_owned()));
+    assert!(!accounts.credentials(&key, &Some("third".to_owned()), at(140).wall), "its own program wrote it");
+    assert!(
+        accounts.credentials(&key, &Some("fourth".to_owned()), at(150).wall),
+        "a new login need not wait"
+    );
+    assert_eq!(until(&accounts, 160), Some(150));
+}

@@ -88,8 +88,7 @@ impl Stored {
     }
 
     pub(super) fn is_tried_by(&self, agent: &Identity) -> bool {
-        let mut probes = self.holds.iter().filter_map(|hold| hold.probe.as_ref());
-        probes.any(|(probe, _)| probe == agent)
+        self.holds.iter().any(|hold| hold.is_tried_by(agent))
     }
 
     /// Whether a reading says what is not known yet.
@@ -119,7 +118,7 @@ impl Stored {
             matches!(&usage.waits_as, Some(Waits::Lives { sentence: before, .. }) if before == sentence);
         let held = self.holds.iter().find(|hold| hold.account == usage.account && hold.cause == cause);
         // One that waits for its turn shows the sentence until it is prompted to continue.
-        !known || held.is_some_and(|hold| hold.probe.as_ref().is_some_and(|(probe, _)| probe == agent))
+        !known || held.is_some_and(|hold| hold.is_tried_by(agent))
     }
 
     /// Whether it was prompted to continue below this sentence as often as it ever is.

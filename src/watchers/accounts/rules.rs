@@ -151,10 +151,9 @@ fn left(hold: &Hold, now: Now, policy: &UsageLimit) -> Option<Duration> {
     Some(Duration::try_from(until.duration_since(now.wall)).unwrap_or_default())
 }
 
-/// The holds that only a new login ends, the latest first.
+/// The holds that a new login would end, the latest first.
 pub fn wait_for_login(holds: &[Hold]) -> Vec<&Hold> {
-    let is_it = |hold: &&Hold| hold.lasts() && hold.cause == Cause::LoggedOut && hold.until.is_none();
-    let mut found: Vec<&Hold> = holds.iter().filter(is_it).collect();
+    let mut found: Vec<&Hold> = holds.iter().filter(|hold| hold.waits_for_login()).collect();
     found.sort_by_key(|hold| Reverse(hold.since));
     found
 }

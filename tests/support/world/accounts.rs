@@ -1,6 +1,6 @@
 //! The accounts of the world's agents: their limits and logins, and what agents show and do when they meet them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 
@@ -29,6 +29,8 @@ pub struct Accounts {
     pub homes: BTreeMap<String, String>,
     /// Whether agents end when they meet a limit or have no login.
     pub ends: bool,
+    /// How long the program of an agent takes until it says what keeps it from working.
+    pub takes: Duration,
     /// Whether their program asks what to do when they meet a limit.
     pub asks: bool,
 }
@@ -53,8 +55,23 @@ impl World {
         self.write(&format!("{home}/.claude/.credentials.json"), token);
     }
 
-    /// The agent of this session asks its program for something: it works, or shows what keeps it from that.
+    /// The agent of this session asks its program for something, and is answered when that has taken its time.
     pub fn asks_its_program(&self, name: &str) {
+        let takes = self.state().accounts.takes;
+        if takes.is_zero() {
+            return self.is_answered_by_its_program(name);
+        }
+        let Some(id) = self.state().sessions.get(name).map(|session| session.id) else { return };
+        let name = name.to_owned();
+        self.after(takes, move |world| {
+            if world.state().sessions.get(&name).is_some_and(|it| it.id == id) {
+                world.is_answered_by_its_program(&name);
+            }
+        });
+    }
+
+    /// The agent of this session works, or shows what keeps it from that.
+    fn is_answered_by_its_program(&self, name: &str) {
         let Some(home) = self.home(name) else { return };
         let (wall, now) = (self.wall(), self.time());
         let mut state = self.state();
