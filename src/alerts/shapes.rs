@@ -5,8 +5,8 @@
 
 use std::path::Path;
 
-use super::{Alert, Severity};
-use crate::town::settings::WebhookShape;
+use super::Alert;
+use crate::{ports::problems::Severity, town::settings::WebhookShape};
 
 /// The longest text of a message, in characters: Discord takes 2000, ntfy 4096 bytes.
 const LONGEST: usize = 1500;

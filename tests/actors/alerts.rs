@@ -12,6 +12,7 @@ use gastown_supervisor::{
         register::{ACTOR, News, Running},
     },
     deps::Deps,
+    ports::problems::{Condition, ProblemKey},
     supervision::child::{ActorReport, Answer, Contact},
     watchers::alerts::{
         actor::{AlertsActor, AlertsMsg, contact},
@@ -72,6 +73,10 @@ fn kinds(world: &World) -> Vec<String> {
     got(world).iter().map(word).collect()
 }
 
+fn broken_tool() -> ProblemKey {
+    ProblemKey::named("sessions").meaning(Condition::BrokenTool)
+}
+
 fn news(n: usize) -> News {
     News {
         kind: Kind::MassDeath,
@@ -92,9 +97,11 @@ fn a_problem_is_one_alert_and_one_end() {
         let part = part(&world, SETTINGS, 1).await;
         world.pass(secs(30)).await;
         assert_eq!(kinds(&world), [""; 0]);
-        part.deps.problems.report("sessions", "sessions cannot be seen");
-        part.deps.problems.report("write/a", "no space left");
-        part.deps.problems.report("write/b", "no space left");
+        let problem = ProblemKey::named;
+        let report = |key, text: &str| part.deps.problems.report(key, text);
+        report(broken_tool(), "sessions cannot be seen");
+        report(problem("write/a").meaning(Condition::CannotWrite), "no space left");
+        report(problem("write/b").meaning(Condition::CannotWrite), "no space left");
         part.deps.problems.report("heartbeat/late", "not for people outside");
         world.pass(secs(60)).await;
         assert_eq!(kinds(&world), ["broken_tool", "cannot_write"]);
@@ -116,7 +123,7 @@ fn a_problem_is_one_alert_and_one_end() {
 fn nothing_is_done_where_nothing_is_configured() {
     simulate(401, |world| async move {
         let part = part(&world, "{}", 1).await;
-        part.deps.problems.report("sessions", "sessions cannot be seen");
+        part.deps.problems.report(broken_tool(), "sessions cannot be seen");
         raise(&part.deps, news(1)).await;
         world.pass(mins(10)).await;
         assert!(world.state().network.got.is_empty());
@@ -210,7 +217,7 @@ fn each_once_across_supervisors_and_crashes_of_the_actor() {
     simulate(405, |world| async move {
         let first = part(&world, SETTINGS, 1).await;
         serve(&world, Serves::Answer(500, ""));
-        first.deps.problems.report("sessions", "sessions cannot be seen");
+        first.deps.problems.report(broken_tool(), "sessions cannot be seen");
         raise(&first.deps, news(1)).await;
         world.pass(secs(20)).await;
         // Killed: nothing is closed.
@@ -219,7 +226,7 @@ fn each_once_across_supervisors_and_crashes_of_the_actor() {
         serve(&world, Serves::Answer(200, "ok"));
         world.state().network.got.clear();
         let second = part(&world, SETTINGS, 2).await;
-        second.deps.problems.report("sessions", "sessions cannot be seen");
+        second.deps.problems.report(broken_tool(), "sessions cannot be seen");
         world.pass(mins(5)).await;
         assert_eq!(kinds(&world), ["mass_death", "broken_tool", "supervisor_crashed"]);
         // The actor alone crashes.
