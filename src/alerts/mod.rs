@@ -25,6 +25,7 @@ use crate::{
 pub const VERSION: u32 = 1;
 
 /// One alert: the documented shape, as `notify.webhook` posts it. Fields are only added.
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
     /// The version of this shape.
@@ -50,10 +51,12 @@ pub struct Alert {
     /// Whether it says that what an earlier alert reported is over.
     pub resolved: bool,
     /// The event it comes from, in the form of the event log.
+    #[cfg_attr(feature = "test-support", schemars(with = "crate::town::events::Event"))]
     pub event: Value,
 }
 
 /// What an alert is about.
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {

@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use ractor::ActorRef;
 use serde_json::Value;
@@ -47,9 +46,7 @@ pub struct Wave {
 
 /// Asks the root and all other actors in one wave; `None` when the root does not answer within the limit.
 pub async fn ask_all(deps: &Deps, root: &ActorRef<RootMsg>, limit: Duration) -> Option<Wave> {
-    let asked = deps.directory.by_name().into_iter().filter(|(_, actor)| actor.is_asked());
-    let answers = asked.map(|(name, actor)| async move { (name, actor.ask(limit).await) });
-    let (root, answers) = futures::join!(ask(root, RootMsg::Status, limit), join_all(answers));
+    let (root, answers) = futures::join!(ask(root, RootMsg::Status, limit), deps.directory.ask_all(limit));
     let silent = answers.iter().filter(|(_, answer)| answer.is_none()).map(|(name, _)| name.clone());
     Some(Wave { root: root?, silent: silent.collect(), answers })
 }

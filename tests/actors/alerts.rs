@@ -1,8 +1,11 @@
 //! The alerts' actor: what it sends, when, and that it sends it once, across crashes and supervisors.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use futures::FutureExt;
@@ -180,9 +183,12 @@ fn retries_have_an_end() {
         world.pass(mins(60)).await;
         assert_eq!(world.state().network.got.len(), tries);
         assert_eq!(
-            world.logged("alerts were never delivered by notify.webhook (https://a.example)").len(),
+            world.logged("an alert was never delivered by notify.webhook (https://a.example)").len(),
             1
         );
+        let lost = "notify/notify.webhook/lost";
+        let text = "1 alert never delivered by notify.webhook (https://a.example); the last: sentence 1";
+        assert_eq!(part.deps.problems.open()[lost], text);
         // One that is refused for what is in it does not hold up the next.
         serve(&world, Serves::Answer(400, ""));
         raise(&part.deps, news(2)).await;
@@ -192,6 +198,34 @@ fn retries_have_an_end() {
         raise(&part.deps, news(3)).await;
         world.pass(mins(6)).await;
         assert_eq!(got(&world).last().unwrap()["summary"], "sentence 3");
+        assert!(part.deps.problems.open()[lost].starts_with("2 alerts never delivered"), "it stays so");
+        world.pass(mins(24 * 60 + 1)).await;
+        assert!(!part.deps.problems.any("notify/"), "for a day");
+    });
+}
+
+#[test]
+fn of_a_digest_that_is_refused_only_the_alert_at_fault_is_lost() {
+    simulate(406, |world| async move {
+        let part = part(&world, SETTINGS, 1).await;
+        serve(&world, Serves::Refuses(&["sentence 7", r#""kind":"digest""#]));
+        for n in 0..12 {
+            raise(&part.deps, news(n)).await;
+        }
+        world.pass(mins(5)).await;
+        let accepted: BTreeSet<String> = got(&world)
+            .iter()
+            .map(|alert| alert["summary"].as_str().unwrap().to_owned())
+            .filter(|summary| !summary.contains("sentence 7"))
+            .collect();
+        let expected = (0..12).filter(|n| *n != 7).map(|n| format!("sentence {n}"));
+        assert_eq!(accepted, expected.collect::<BTreeSet<_>>(), "{:?}", kinds(&world));
+        assert_eq!(kinds(&world).iter().filter(|kind| *kind == "digest").count(), 1, "{:?}", kinds(&world));
+        assert_eq!(world.logged("it said: sentence 7").len(), 1);
+        assert_eq!(world.logged("an alert was never delivered").len(), 1);
+        let problems = part.deps.problems.open();
+        assert!(problems["notify/notify.webhook/lost"].ends_with("the last: sentence 7"), "{problems:?}");
+        assert!(!problems.contains_key("notify/notify.webhook"), "{problems:?}");
     });
 }
 
