@@ -9,10 +9,11 @@
     reason = "tests read and write files"
 )]
 
-use std::{env, fs, path::Path};
+use std::{collections::BTreeSet, env, fs, path::Path};
 
 use gastown_supervisor::{
     Explanation, StatusReport,
+    alerts::Alert,
     town::{events::Event, settings::Settings},
 };
 use schemars::{JsonSchema, generate::SchemaSettings};
@@ -24,12 +25,13 @@ fn written<T: JsonSchema>() -> Value {
     generator.into_root_schema_for::<T>().to_value()
 }
 
-fn all() -> [(&'static str, Value); 4] {
+fn all() -> [(&'static str, Value); 5] {
     [
         ("settings", Settings::schema()),
         ("status", written::<StatusReport>()),
         ("explanation", written::<Explanation>()),
         ("event", written::<Event>()),
+        ("alert", written::<Alert>()),
     ]
 }
 
@@ -57,7 +59,7 @@ fn the_committed_schemas_are_those_of_the_types() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    assert_eq!(names, ["event.json", "explanation.json", "settings.json", "status.json"]);
+    assert_eq!(names, ["alert.json", "event.json", "explanation.json", "settings.json", "status.json"]);
 }
 
 /// The schemas fit what is really written, as far as the names of keys and which of them are always there.
@@ -87,4 +89,31 @@ fn what_is_written_has_their_keys() {
             assert!(settings["properties"][section]["properties"][key].is_object(), "{section}.{key}");
         }
     }
+}
+
+/// The page about alerts shows one that the schema is of, and names every kind and severity.
+#[test]
+fn the_page_about_alerts_has_all_that_the_schema_has() {
+    let page = include_str!("../docs/alerts.md");
+    let schema = written::<Alert>();
+    let names = |of: &Value| of.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    let shown = page.split("```json\n").find_map(|part| {
+        let shown: Value = serde_json::from_str(part.split("```").next()?).ok()?;
+        shown["version"].is_number().then_some(shown)
+    });
+    let shown = shown.expect("the page shows an alert");
+    assert_eq!(names(&shown), names(&schema["properties"]));
+    let required = schema["required"].as_array().unwrap().iter();
+    assert_eq!(names(&shown), required.map(|name| name.as_str().unwrap().to_owned()).collect());
+    let event: Event = Event::ours("2026-02-02T08:00:00Z".parse().unwrap(), "x", json!({}));
+    assert_eq!(names(&shown["event"]), names(&serde_json::to_value(event).unwrap()));
+    assert_eq!(serde_json::to_value(serde_json::from_value::<Alert>(shown.clone()).unwrap()).unwrap(), shown);
+    let values = |name: &str| {
+        let all = schema["$defs"][name]["oneOf"].as_array().unwrap().clone();
+        all.into_iter().map(|one| one["const"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for kind in values("Kind") {
+        assert!(page.contains(&format!("| `{kind}` |")), "docs/alerts.md does not name {kind}");
+    }
+    assert_eq!(values("Severity"), ["info", "warning", "critical"]);
 }

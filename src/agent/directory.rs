@@ -13,13 +13,18 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
+use futures::future::join_all;
 use parking_lot::Mutex;
 
 use crate::{
     ports::problems::Problems,
-    supervision::{child::Address, messages::Broadcast},
+    supervision::{
+        child::{Address, Answer},
+        messages::Broadcast,
+    },
     town::identity::{Identity, RigName},
 };
 
@@ -86,6 +91,12 @@ impl Directory {
         let entries = self.entries.lock();
         let agents = entries.actors.iter().map(|(identity, actor)| (identity.actor_name(), actor.clone()));
         agents.chain(entries.others.clone()).collect()
+    }
+
+    /// What each actor that is asked answers, by its name, all at once; `None` of one that did not within the limit.
+    pub async fn ask_all(&self, limit: Duration) -> Vec<(String, Option<Answer>)> {
+        let asked = self.by_name().into_iter().filter(|(_, actor)| actor.is_asked());
+        join_all(asked.map(|(name, actor)| async move { (name, actor.ask(limit).await) })).await
     }
 
     /// The actors of agents, running or not.

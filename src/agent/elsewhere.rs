@@ -35,7 +35,7 @@ pub async fn why_not(deps: &Deps, spec: &AgentSpec, at_most: Duration) -> Option
         Ok(Some(_)) => search(deps, spec, Duration::ZERO).await,
         other => other,
     };
-    let key = spec.problem_key("elsewhere");
+    let key = spec.problem_key("elsewhere").critical();
     match found {
         Ok(None) => {
             deps.problems.clear(&key);

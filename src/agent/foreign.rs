@@ -56,7 +56,7 @@ fn is_gone(error: &io::Error) -> bool {
 
 /// Removes from a probe of an agent's session what belongs to another town: nothing is known about that here.
 pub async fn left_out(ports: &Ports, spec: &AgentSpec, glimpse: Glimpse) -> Glimpse {
-    let key = spec.problem_key("foreign");
+    let key = spec.problem_key("foreign").critical();
     let named = match &glimpse {
         Glimpse::Present(session, _) => session.towns.as_slice(),
         Glimpse::Absent => &[],

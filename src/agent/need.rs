@@ -10,6 +10,7 @@ use super::{confirmation::Assignment, denial::Unwanted, spec::AgentSpec};
 use crate::{
     deps::Deps,
     operator::pid_file::{self, Named},
+    ports::problems::ProblemKey,
     terminal,
     town::identity::Identity,
 };
@@ -81,7 +82,7 @@ async fn acp(deps: &Deps) -> Result<Option<u32>, String> {
                 "{shown} names PID {pid}, which is no gt: it does not count here, but gt takes the mayor for running: \
                  remove the file"
             );
-            deps.problems.report(ACP, text);
+            deps.problems.report(ProblemKey::from(ACP).of(&Identity::Mayor), text);
             Ok(None)
         }
         Err(error) => {
@@ -89,7 +90,7 @@ async fn acp(deps: &Deps) -> Result<Option<u32>, String> {
             let text = format!(
                 "{why}; the mayor is not started until it can be: remove the file if it runs in tmux"
             );
-            deps.problems.report(ACP, text);
+            deps.problems.report(ProblemKey::from(ACP).of(&Identity::Mayor), text);
             Err(why)
         }
         Ok(Named::Gt(pid)) => {

@@ -20,6 +20,7 @@ use crate::{
     agent::polecat::{roster, work},
     deps::Deps,
     operator::rules::Operation,
+    ports::problems::ProblemKey,
     sessions::{
         Pane, PaneTarget, Session, SessionsError,
         death::Death,
@@ -303,7 +304,7 @@ async fn presence(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse, known: &mut K
     (presence, pane)
 }
 
-fn unlisted_key(spec: &AgentSpec) -> String {
+fn unlisted_key(spec: &AgentSpec) -> ProblemKey {
     spec.problem_key("unlisted")
 }
 

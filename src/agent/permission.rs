@@ -17,12 +17,13 @@ use crate::{
     deps::Deps,
     ledger::answer::Answer,
     operator::pid_file::{self, Named},
+    ports::problems::ProblemKey,
     terminal,
     town::{
         agent_state::{self, AgentState},
         deacon_file,
         files::LockState,
-        identity::RigName,
+        identity::{Identity, RigName},
         reading::{Reading, shorten},
         settings::Patrols,
         wisp::{self, Operational},
@@ -195,7 +196,7 @@ fn known(
         Err(error) => {
             let why = format!("{} cannot be examined: {error}", terminal::path(deps.paths.shown(path)));
             let text = format!("{why}; agents it may block are not started until it can be: {advice}");
-            deps.problems.report(key, text);
+            deps.problems.report(ProblemKey::from(key).critical(), text);
             Obstacle::Unknown(why)
         }
     }
@@ -239,7 +240,7 @@ fn unread_label(deps: &Deps, rig: &RigName) -> String {
 /// A pause file that cannot be read could say "paused": unknown.
 async fn pause(deps: &Deps) -> Obstacle {
     let path = deps.paths.deacon_paused();
-    let key = "deacon/paused";
+    let key = ProblemKey::named("deacon/paused").of(&Identity::Deacon);
     match Reading::of(deps.paths.shown(&path), deps.files.read(&path).await, deacon_file::parse_pause) {
         Reading::Bad(problem) => {
             let why = problem.to_string();
@@ -247,12 +248,12 @@ async fn pause(deps: &Deps) -> Obstacle {
             Obstacle::Unknown(why)
         }
         Reading::Good(pause) if pause.paused => {
-            deps.problems.clear(key);
+            deps.problems.clear(&key);
             let reason = pause.reason.filter(|reason| !reason.is_empty());
             Obstacle::Denied(Denial::DeaconPaused(reason))
         }
         Reading::Good(_) | Reading::Missing => {
-            deps.problems.clear(key);
+            deps.problems.clear(&key);
             Obstacle::None
         }
     }
@@ -283,7 +284,6 @@ mod tests {
 
     #[test]
     fn the_switches_govern_their_patrols() {
-        use crate::town::identity::Identity;
         let off = Patrol { enabled: false, rigs: None };
         let only_a = Patrol { enabled: true, rigs: Some(vec!["a".into()]) };
         let patrols = Patrols {

@@ -16,6 +16,7 @@ use crate::{
     go_duration,
     ledger::gt,
     operator::register,
+    ports::problems::ProblemKey,
     processes::Invocation,
     sessions::scan::Scan,
     terminal,
@@ -118,7 +119,7 @@ pub async fn begin(deps: &Deps, spec: &AgentSpec) {
     }
 }
 
-fn key(spec: &AgentSpec) -> String {
+fn key(spec: &AgentSpec) -> ProblemKey {
     spec.problem_key("nudge_poller")
 }
 

@@ -75,7 +75,7 @@ pub async fn find(deps: &Deps, spec: &AgentSpec) -> Resolution {
         }),
     };
     let mut resolution = resolve_with_path(deps, spec, &town, rig.as_ref()).await;
-    let key = spec.problem_key("program");
+    let key = spec.problem_key("program").critical();
     deps.starts.in_doubt.agent(&spec.identity, !resolution.reports.is_empty());
     if resolution.reports.is_empty() {
         deps.problems.clear(&key);

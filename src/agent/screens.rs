@@ -11,6 +11,7 @@ use super::{
 use crate::{
     agent::{history::Entry, phase::Phase, questions, spec::AgentSpec},
     deps::Deps,
+    ports::problems::{Condition, ProblemKey},
     sessions::{PaneTarget, SessionsError, scan::Scan},
     supervision::messages::Broadcast,
     town::{
@@ -27,7 +28,7 @@ fn saw(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget, lines: Vec<String>, ac
     noting::screen_shows(deps, agent, pane.session_id(), activity, now);
     let may_be_answered = may_be_answered(deps, agent, &lines);
     let Some(Turn(question)) = deps.records.note_screen(&agent.identity, pane, lines, now) else { return };
-    let key = agent.problem_key(QUESTION);
+    let key = question_key(agent);
     match question {
         Some(title) => {
             let attach = deps.sessions.place().attach(&agent.session);
@@ -41,6 +42,10 @@ fn saw(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget, lines: Vec<String>, ac
         }
         None => deps.problems.clear(&key),
     }
+}
+
+fn question_key(agent: &AgentSpec) -> ProblemKey {
+    agent.problem_key(QUESTION).meaning(Condition::WaitingAtQuestion)
 }
 
 const NOTHING_IS_TYPED: &str = "nothing is typed to it";
@@ -60,7 +65,7 @@ pub fn left_to_people(deps: &Deps, agent: &AgentSpec, title: &str, why: &str) {
     let text = format!(
         "{who} waits at a question, nothing more is typed to it, as {why}: {title}; to answer it, run `{attach}`"
     );
-    deps.problems.report(agent.problem_key(QUESTION), text);
+    deps.problems.report(question_key(agent), text);
     let done = format!("nothing more is typed to it: {why}");
     let entry = Entry::word(deps.now().wall, "question", &format!("waits at a question: {title}"), &done);
     deps.records.happened(who, entry);

@@ -1,6 +1,9 @@
 //! The agent spec: what an owner must know of its agent, and what stands guard over it. OTP's child spec, for agents.
 
-use crate::town::{identity::Identity, rig_plan::Prefixes, settings::Naming};
+use crate::{
+    ports::problems::ProblemKey,
+    town::{identity::Identity, rig_plan::Prefixes, settings::Naming},
+};
 
 /// One agent to be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,10 +24,11 @@ impl AgentSpec {
     }
 
     /// The key of what is wrong with it in this respect, among all [problems](crate::ports::problems); a rig's begin alike.
-    pub fn problem_key(&self, what: &str) -> String {
-        match self.identity.rig() {
+    pub fn problem_key(&self, what: &str) -> ProblemKey {
+        let name = match self.identity.rig() {
             Some(rig) => format!("rig/{rig}/{}/{what}", self.identity),
             None => format!("{}/{what}", self.identity),
-        }
+        };
+        ProblemKey::from(name).of(&self.identity)
     }
 }

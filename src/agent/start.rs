@@ -336,7 +336,7 @@ impl Start<'_> {
         if resolution.on_path {
             Ok((resolution.program, resolution.start_command))
         } else {
-            Err(StartEnd::Impossible(format!(
+            Err(StartEnd::NoProgram(format!(
                 "its program {:?} is not on PATH; install it or name another agent in settings/config.json",
                 resolution.program.command
             )))

@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::Kind;
+use crate::ports::problems::{Condition, ProblemKey};
 
 /// How long a condition must last before it is an alert,
 const SETTLE: Duration = Duration::from_secs(5);
@@ -42,27 +43,21 @@ pub enum Edge {
     Ends(String),
 }
 
-/// The alert that an open problem is, by its key; `None` when it is none.
-pub fn of_problem(key: &str, text: &str) -> Option<Level> {
-    let parts: Vec<&str> = key.split('/').collect();
-    let level = |kind, key: String, agents| Some(Level { key, kind, summary: text.to_owned(), agents });
-    match parts[..] {
-        ["command", _] => level(Kind::MissingProgram, key.to_owned(), vec![]),
-        ["sessions" | "dolt"] | ["ledger", "bd_migrate" | "bd_server"] => {
-            level(Kind::BrokenTool, key.to_owned(), vec![])
-        }
+/// The alert that an open problem is; `None` when it is none.
+pub fn of_problem(problem: &ProblemKey, text: &str) -> Option<Level> {
+    let condition = problem.condition()?;
+    let key = match condition {
         // One disk, one alert, however many files are on it.
-        ["events", "write"] | ["log" | "own_directory"] | ["write" | "file", ..] => {
-            level(Kind::CannotWrite, "write".to_owned(), vec![])
-        }
-        ["rig", _, ref agent @ .., "question"] | [ref agent @ .., "question"] if !agent.is_empty() => {
-            level(Kind::WaitingAtQuestion, key.to_owned(), vec![agent.join("/")])
-        }
-        ["rig", _, ref agent @ .., "start"] | [ref agent @ .., "start"] if !agent.is_empty() => {
-            level(Kind::MissingProgram, key.to_owned(), vec![agent.join("/")])
-        }
-        _ => None,
-    }
+        Condition::CannotWrite => "write",
+        Condition::CannotRead => "read",
+        _ => problem.name(),
+    };
+    Some(Level {
+        key: key.to_owned(),
+        kind: condition.into(),
+        summary: text.to_owned(),
+        agents: problem.agent().map(ToString::to_string).into_iter().collect(),
+    })
 }
 
 /// Since when each condition is there, and when it was last; in the memory of one supervisor.

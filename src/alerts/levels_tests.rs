@@ -1,40 +1,62 @@
 //! Grids of which problems are alerts, and of edges.
 
 use super::*;
+use crate::town::identity::Identity;
 
 #[test]
 fn which_problems_are_alerts() {
-    let one = |agent: &str| vec![agent.to_owned()];
-    for (key, expected) in [
-        ("command/bd", Some((Kind::MissingProgram, "command/bd", vec![]))),
-        ("sessions", Some((Kind::BrokenTool, "sessions", vec![]))),
-        ("dolt", Some((Kind::BrokenTool, "dolt", vec![]))),
-        ("ledger/bd_server", Some((Kind::BrokenTool, "ledger/bd_server", vec![]))),
-        ("ledger/inbox/messages", None),
-        ("ledger/crash_log", None),
-        ("events/write", Some((Kind::CannotWrite, "write", vec![]))),
-        ("log", Some((Kind::CannotWrite, "write", vec![]))),
-        ("write/daemon/state.json", Some((Kind::CannotWrite, "write", vec![]))),
-        ("file/daemon/supervisor/lives.json", Some((Kind::CannotWrite, "write", vec![]))),
+    let witness: Identity = "r/witness".parse().unwrap();
+    let agent = |what: &str| ProblemKey::from(format!("rig/r/r/witness/{what}")).of(&witness);
+    let one = || vec!["r/witness".to_owned()];
+    let named = ProblemKey::named;
+    for (problem, expected) in [
         (
-            "rig/r/r/polecats/Toast/question",
-            Some((Kind::WaitingAtQuestion, "rig/r/r/polecats/Toast/question", one("r/polecats/Toast"))),
+            named("command/bd").meaning(Condition::MissingProgram),
+            Some((Kind::MissingProgram, "command/bd", vec![])),
         ),
-        ("deacon/question", Some((Kind::WaitingAtQuestion, "deacon/question", one("deacon")))),
-        ("rig/r/r/witness/start", Some((Kind::MissingProgram, "rig/r/r/witness/start", one("r/witness")))),
-        ("mayor/start", Some((Kind::MissingProgram, "mayor/start", one("mayor")))),
-        ("start", None),
-        ("rig/r/r/witness/crash_loop", None),
-        ("heartbeat/late", None),
-        ("notify/command", None),
-        ("notify/webhook", None),
-        ("memory", None),
-        ("", None),
+        (named("dolt").meaning(Condition::BrokenTool), Some((Kind::BrokenTool, "dolt", vec![]))),
+        // One disk, one alert.
+        (named("events/write").meaning(Condition::CannotWrite), Some((Kind::CannotWrite, "write", vec![]))),
+        (
+            named("file/lives.json").meaning(Condition::CannotWrite),
+            Some((Kind::CannotWrite, "write", vec![])),
+        ),
+        (named("file/lives.json").meaning(Condition::CannotRead), Some((Kind::CannotRead, "read", vec![]))),
+        (
+            agent("question").meaning(Condition::WaitingAtQuestion),
+            Some((Kind::WaitingAtQuestion, "rig/r/r/witness/question", one())),
+        ),
+        (
+            agent("start").meaning(Condition::MissingProgram),
+            Some((Kind::MissingProgram, "rig/r/r/witness/start", one())),
+        ),
+        (
+            agent("start").meaning(Condition::CannotStart),
+            Some((Kind::CannotStart, "rig/r/r/witness/start", one())),
+        ),
+        (agent("crash_loop").critical(), None),
+        // A name means nothing.
+        (named("command/bd"), None),
+        (named("file/lives.json"), None),
+        (agent("start"), None),
     ] {
-        let found = of_problem(key, "text");
-        let found = found.map(|it| (it.kind, it.key, it.agents));
+        let found = of_problem(&problem, "text").map(|it| (it.kind, it.key, it.agents));
         let expected = expected.map(|(kind, key, agents)| (kind, key.to_owned(), agents));
-        assert_eq!(found, expected, "{key}");
+        assert_eq!(found, expected, "{problem:?}");
+    }
+}
+
+#[test]
+fn an_alert_is_as_bad_as_its_problem() {
+    for condition in [
+        Condition::MissingProgram,
+        Condition::CannotStart,
+        Condition::CannotWrite,
+        Condition::CannotRead,
+        Condition::BrokenTool,
+        Condition::WaitingAtQuestion,
+    ] {
+        assert_eq!(Kind::from(condition).severity(), condition.severity(), "{condition:?}");
     }
 }
 

@@ -16,12 +16,16 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::town::settings::Notify;
+use crate::{
+    ports::problems::{Condition, Severity},
+    town::settings::Notify,
+};
 
 /// The version of the shape of [`Alert`].
 pub const VERSION: u32 = 1;
 
 /// One alert: the documented shape, as `notify.webhook` posts it. Fields are only added.
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
     /// The version of this shape.
@@ -47,10 +51,12 @@ pub struct Alert {
     /// Whether it says that what an earlier alert reported is over.
     pub resolved: bool,
     /// The event it comes from, in the form of the event log.
+    #[cfg_attr(feature = "test-support", schemars(with = "crate::town::events::Event"))]
     pub event: Value,
 }
 
 /// What an alert is about.
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -66,10 +72,14 @@ pub enum Kind {
     WaitingAtQuestion,
     /// A polecat's work does not move.
     StalledWork,
-    /// A program of Gas Town is missing, or an agent cannot be started, mostly because its own is.
+    /// A program of Gas Town or of an agent is missing, or cannot be run.
     MissingProgram,
+    /// An agent cannot be started, for another reason.
+    CannotStart,
     /// A file or an event cannot be written, mostly because the disk is full.
     CannotWrite,
+    /// A file of the supervisor cannot be read, or its content is lost.
+    CannotRead,
     /// tmux, `bd` or Dolt do not work.
     BrokenTool,
     /// The supervisor runs again after it ended without a request.
@@ -91,7 +101,9 @@ impl Kind {
             Kind::WaitingAtQuestion => "waiting_at_question",
             Kind::StalledWork => "stalled_work",
             Kind::MissingProgram => "missing_program",
+            Kind::CannotStart => "cannot_start",
             Kind::CannotWrite => "cannot_write",
+            Kind::CannotRead => "cannot_read",
             Kind::BrokenTool => "broken_tool",
             Kind::SupervisorCrashed => "supervisor_crashed",
             Kind::Digest => "digest",
@@ -106,7 +118,9 @@ impl Kind {
             | Kind::CrashLoop
             | Kind::LoginLost
             | Kind::MissingProgram
+            | Kind::CannotStart
             | Kind::CannotWrite
+            | Kind::CannotRead
             | Kind::BrokenTool => Severity::Critical,
             Kind::UsageLimit
             | Kind::WaitingAtQuestion
@@ -118,16 +132,17 @@ impl Kind {
     }
 }
 
-/// How urgent an alert is; what is over has the severity it had.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// To be known.
-    Info,
-    /// Something waits for a person.
-    Warning,
-    /// Agents do not work until a person acts.
-    Critical,
+impl From<Condition> for Kind {
+    fn from(condition: Condition) -> Self {
+        match condition {
+            Condition::MissingProgram => Kind::MissingProgram,
+            Condition::CannotStart => Kind::CannotStart,
+            Condition::CannotWrite => Kind::CannotWrite,
+            Condition::CannotRead => Kind::CannotRead,
+            Condition::BrokenTool => Kind::BrokenTool,
+            Condition::WaitingAtQuestion => Kind::WaitingAtQuestion,
+        }
+    }
 }
 
 /// Where alerts go.

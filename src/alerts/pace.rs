@@ -23,6 +23,9 @@ const GIVE_UP: SignedDuration = SignedDuration::from_hours(6);
 /// A message that the server refuses for what is in it is sent this often.
 const REFUSALS: u32 = 3;
 
+/// For how long it is shown that an alert was lost.
+pub const LOST_IS_SHOWN: SignedDuration = SignedDuration::from_hours(24);
+
 /// How many sentences a digest has.
 const SENTENCES: usize = 5;
 
@@ -71,6 +74,11 @@ pub fn retry_after(failures: u32) -> Duration {
 /// Whether an alert of this time is given up, which was refused this often in a row for what is in it.
 pub fn is_given_up(at: Timestamp, now: Timestamp, refusals: u32) -> bool {
     now.duration_since(at) > GIVE_UP || refusals >= REFUSALS
+}
+
+/// Whether it is still shown that an alert was lost then. A wall clock that was set back hides nothing.
+pub fn is_lost_shown(lost: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(lost) < LOST_IS_SHOWN
 }
 
 /// One message about several alerts: counts by kind, and the first sentences. `None` when there are none.

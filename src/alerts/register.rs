@@ -68,6 +68,20 @@ struct Queue {
     not_before: Option<Timestamp>,
     /// The times of the last messages.
     sent: Vec<Timestamp>,
+    /// Alerts of a digest that was refused, by id: they are sent one by one.
+    singly: BTreeSet<String>,
+    lost: Option<Lost>,
+}
+
+/// Alerts that a channel never got.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// How many were lost within [a day](pace::LOST_IS_SHOWN) of each other.
+    pub count: usize,
+    /// When the last was.
+    pub at: Timestamp,
+    /// The sentence of the last.
+    pub summary: String,
 }
 
 /// What an alert says, before it is given its id.
@@ -207,10 +221,8 @@ impl Alerts {
         match pace::next(queue.waiting.len(), &queue.sent, queue.not_before, now) {
             pace::Next::Rest => Step::Rest,
             pace::Next::Wait(until) => Step::Wait(until),
-            pace::Next::One => match queue.waiting.front() {
-                Some(first) => Step::Send(Box::new(first.clone()), vec![first.id.clone()]),
-                None => Step::Rest,
-            },
+            pace::Next::One => queue.first(),
+            pace::Next::Digest if queue.goes_singly() => queue.first(),
             pace::Next::Digest => match pace::digest(&all()) {
                 Some(digest) => Step::Send(Box::new(digest), all().into_iter().map(|it| it.id).collect()),
                 None => Step::Rest,
@@ -223,29 +235,43 @@ impl Alerts {
         let mut kept = self.kept.value();
         let Some(queue) = kept.queues.get_mut(&channel) else { return };
         queue.waiting.retain(|alert| !ids.contains(&alert.id));
+        queue.singly.retain(|id| !ids.contains(id));
         (queue.failures, queue.refusals, queue.not_before) = (0, 0, None);
         queue.sent.retain(|at| pace::is_recent(*at, now));
         queue.sent.push(now);
     }
 
-    /// A channel did not accept these alerts, `refused` for what is in them. Returns how many were given up.
-    pub fn failed(&self, channel: Channel, ids: &[String], refused: bool, now: Timestamp) -> usize {
+    /// A channel did not accept these alerts, `refused` for what is in them. Returns those that were given up.
+    pub fn failed(&self, channel: Channel, ids: &[String], refused: bool, now: Timestamp) -> Vec<Alert> {
         let mut kept = self.kept.value();
-        let Some(queue) = kept.queues.get_mut(&channel) else { return 0 };
+        let Some(queue) = kept.queues.get_mut(&channel) else { return Vec::new() };
         queue.failures = queue.failures.saturating_add(1);
         queue.refusals = if refused { queue.refusals.saturating_add(1) } else { 0 };
-        let (before, refusals) = (queue.waiting.len(), queue.refusals);
-        queue.waiting.retain(|alert| {
-            !pace::is_given_up(alert.at, now, if ids.contains(&alert.id) { refusals } else { 0 })
-        });
-        let given_up = before - queue.waiting.len();
-        if given_up > 0 && (refused || queue.waiting.is_empty()) {
+        if refused && ids.len() > 1 {
+            // Which of them is at fault is not known.
+            queue.singly.extend(ids.iter().cloned());
+            (queue.failures, queue.refusals) = (0, 0);
+        }
+        let refusals = queue.refusals;
+        let is_over = |alert: &Alert| {
+            pace::is_given_up(alert.at, now, if ids.contains(&alert.id) { refusals } else { 0 })
+        };
+        let (given_up, waiting): (Vec<Alert>, Vec<Alert>) = queue.waiting.drain(..).partition(is_over);
+        queue.waiting = waiting.into();
+        given_up.iter().for_each(|alert| queue.lose(alert, now));
+        if !given_up.is_empty() && (refused || queue.waiting.is_empty()) {
             // The next is another matter.
             (queue.failures, queue.refusals) = (0, 0);
         }
         let pause = SignedDuration::try_from(pace::retry_after(queue.failures)).unwrap_or_default();
         queue.not_before = Some(now + pause);
         given_up
+    }
+
+    /// The alerts that a channel never got; `None` when none was lost for a day.
+    pub fn lost(&self, channel: Channel, now: Timestamp) -> Option<Lost> {
+        let lost = self.kept.value().queues.get(&channel)?.lost.clone()?;
+        pace::is_lost_shown(lost.at, now).then_some(lost)
     }
 
     /// How many alerts wait for a channel.
@@ -262,12 +288,39 @@ impl Alerts {
 impl Kept {
     fn put(&mut self, channels: &[Channel], alert: &Alert) {
         for channel in channels {
-            let waiting = &mut self.queues.entry(*channel).or_default().waiting;
-            if waiting.len() >= MOST_WAITING {
-                waiting.pop_front();
-                tracing::error!("more than {MOST_WAITING} alerts wait for {channel}: the oldest is dropped");
+            let queue = self.queues.entry(*channel).or_default();
+            if queue.waiting.len() >= MOST_WAITING
+                && let Some(oldest) = queue.waiting.pop_front()
+            {
+                queue.lose(&oldest, alert.at);
+                tracing::error!(
+                    "more than {MOST_WAITING} alerts wait for {channel}: the oldest is dropped: {}",
+                    oldest.summary
+                );
             }
-            waiting.push_back(alert.clone());
+            queue.waiting.push_back(alert.clone());
         }
+    }
+}
+
+impl Queue {
+    /// The oldest alert alone.
+    fn first(&self) -> Step {
+        match self.waiting.front() {
+            Some(first) => Step::Send(Box::new(first.clone()), vec![first.id.clone()]),
+            None => Step::Rest,
+        }
+    }
+
+    fn goes_singly(&self) -> bool {
+        self.waiting.front().is_some_and(|first| self.singly.contains(&first.id))
+    }
+
+    /// Notes that an alert is lost, which is removed from those that wait.
+    fn lose(&mut self, alert: &Alert, now: Timestamp) {
+        self.singly.remove(&alert.id);
+        let before = self.lost.take().filter(|lost| pace::is_lost_shown(lost.at, now));
+        let count = before.map_or(0, |lost| lost.count) + 1;
+        self.lost = Some(Lost { count, at: now, summary: alert.summary.clone() });
     }
 }

@@ -5,10 +5,10 @@
 
 use std::path::Path;
 
-use super::{Alert, Severity};
-use crate::town::settings::WebhookShape;
+use super::Alert;
+use crate::{ports::problems::Severity, town::settings::WebhookShape};
 
-/// The longest text of a message, in characters: Discord takes 2000, ntfy 4096 bytes.
+/// The longest sentence of a message, in bytes: Discord takes 2000 characters, ntfy 4096 bytes, each with title and command.
 const LONGEST: usize = 1500;
 
 /// The body and headers of a request.
@@ -54,9 +54,9 @@ pub fn text(alert: &Alert) -> String {
 }
 
 fn shortened(text: &str) -> String {
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+    match text.floor_char_boundary(LONGEST) {
+        end if end < text.len() => format!("{}…", &text[..end]),
+        _ => text.to_owned(),
     }
 }
 

@@ -66,7 +66,10 @@ fn what_the_others_get() {
     assert!(desktop(&it)[4].starts_with(sentence));
     let long = alert(Kind::CrashLoop, &"ä".repeat(5000), false);
     assert!(body(&webhook(&long, WebhookShape::Discord))["content"].as_str().unwrap().chars().count() < 2000);
-    assert!(ntfy(&long).body.len() < 4096);
+    for wide in ["a", "ä", "漢", "🚨"] {
+        let long = alert(Kind::CrashLoop, &wide.repeat(5000), false);
+        assert!(ntfy(&long).body.len() < 2000, "{wide}: ntfy takes 4096 bytes");
+    }
     let umlaut = Alert { host: "zürich\r\nx: y".into(), ..it };
     assert_eq!(ntfy(&umlaut).headers[0].1, "WARNING gt on z?rich??x: y", "no header can be smuggled in");
 }

@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 use super::{answers, connections, reporter::Reporter};
 use crate::{
     deps::Deps,
-    ports::problems::OpenProblems,
+    ports::problems::{OpenProblems, ProblemKey},
     supervision::{
         child::{ChildSpec, Contact},
         messages::Broadcast,
@@ -25,7 +25,7 @@ use crate::{
 /// The delay before another try when the socket could not be created.
 const RETRY: Duration = Duration::from_secs(30);
 /// The key of the problem with the socket.
-const PROBLEM: &str = "control/socket";
+const PROBLEM: ProblemKey = ProblemKey::named("control/socket").critical();
 
 /// What the control actor receives.
 #[derive(Debug)]

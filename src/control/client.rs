@@ -22,6 +22,7 @@ use super::{
     screens::SessionReport,
 };
 use crate::{
+    ports::problems::ProblemKey,
     processes::standstill,
     terminal,
     town::{
@@ -167,8 +168,8 @@ impl Client {
                 let mut report = left_behind::report(&Disk, &self.paths).await;
                 (report.running, report.died) = (true, false);
                 report.pid = pid::read(&self.paths.pid_file()).or(report.pid);
-                report.problems.insert("control/silent".to_owned(), silent.to_string());
-                report.problem_list = ProblemReport::listed(&report.problems, |_| None);
+                let key = ProblemKey::named("control/silent").critical();
+                report.show([ProblemReport::new(key, &silent.to_string(), None)]);
                 Answer::Unresponsive(report, silent.to_string())
             }
         }

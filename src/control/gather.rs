@@ -8,8 +8,7 @@ use std::{
     time::Duration,
 };
 
-use futures::future::join_all;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use ractor::ActorRef;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -18,7 +17,7 @@ use super::report::{ActorReport, AgentReport, GateReport, ProblemReport, StatusR
 use crate::{
     agent::permission,
     deps::Deps,
-    ports::problems::OpenProblems,
+    ports::problems::{OpenProblems, ProblemKey},
     processes,
     supervision::{
         child::{Answer, ask},
@@ -47,9 +46,7 @@ pub struct Wave {
 
 /// Asks the root and all other actors in one wave; `None` when the root does not answer within the limit.
 pub async fn ask_all(deps: &Deps, root: &ActorRef<RootMsg>, limit: Duration) -> Option<Wave> {
-    let asked = deps.directory.by_name().into_iter().filter(|(_, actor)| actor.is_asked());
-    let answers = asked.map(|(name, actor)| async move { (name, actor.ask(limit).await) });
-    let (root, answers) = futures::join!(ask(root, RootMsg::Status, limit), join_all(answers));
+    let (root, answers) = futures::join!(ask(root, RootMsg::Status, limit), deps.directory.ask_all(limit));
     let silent = answers.iter().filter(|(_, answer)| answer.is_none()).map(|(name, _)| name.clone());
     Some(Wave { root: root?, silent: silent.collect(), answers })
 }
@@ -73,20 +70,14 @@ pub async fn gather(
             Answer::Figures(key, value) => drop(figures.insert(key, value)),
         }
     }
-    let mut problems = open.list();
-    if !silent.is_empty() {
-        problems.insert("actors/silent".to_owned(), format!("no answer from: {}", silent.join(", ")));
-    }
-    let (ages, now) = (open.ages(), deps.now().wall);
-    let since = |key: &str| now.checked_sub(SignedDuration::try_from(*ages.get(key)?).ok()?).ok();
-    let problem_list = ProblemReport::listed(&problems, since);
+    let problems = problems(open, &silent, deps.now().wall);
     for actor in &mut actors {
         actor.silent = silent.contains(&actor.name);
     }
     agents.extend(unanswered(supervised, &agents, &actors));
     agents.sort_by(|a, b| a.identity.cmp(&b.identity));
     let mut figures = |key| figures.remove(key).unwrap_or_default();
-    Some(StatusReport {
+    let mut report = StatusReport {
         running: true,
         died: false,
         pid: Some(process.pid),
@@ -102,13 +93,28 @@ pub async fn gather(
         agents,
         events_written: deps.writes.events.written(),
         actors,
-        problems,
-        problem_list,
         deaths: figures("deaths"),
         accounts: figures("accounts"),
         feed: figures("feed"),
         convoys: figures("convoys"),
-    })
+        ..StatusReport::default()
+    };
+    report.show(problems);
+    Some(report)
+}
+
+/// The open problems, and that these actors did not answer.
+fn problems(open: &OpenProblems, silent: &[String], now: Timestamp) -> Vec<ProblemReport> {
+    let since = |age: Option<Duration>| now.checked_sub(SignedDuration::try_from(age?).ok()?).ok();
+    let each = open.each().into_iter();
+    let mut problems: Vec<_> =
+        each.map(|open| ProblemReport::new(open.key, &open.text, since(open.age))).collect();
+    if !silent.is_empty() {
+        let key = ProblemKey::named("actors/silent").critical();
+        let text = format!("no answer from: {}", silent.join(", "));
+        problems.push(ProblemReport::new(key, &text, None));
+    }
+    problems
 }
 
 /// What keeps the town or its rigs from being started; `None` when that could not be found out.

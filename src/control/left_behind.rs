@@ -18,6 +18,7 @@ use crate::{
         },
         record::histories::left_behind,
     },
+    ports::problems::{Condition, ProblemKey},
     terminal,
     town::{
         daemon_state,
@@ -70,7 +71,6 @@ pub async fn report(files: &dyn Files, paths: &TownPaths) -> StatusReport {
         Reading::Bad(problem) => note(&mut report, &problem),
     }
     report.agents.sort_by(|a, b| a.identity.cmp(&b.identity));
-    report.problem_list = ProblemReport::listed(&report.problems, |_| None);
     report
 }
 
@@ -117,5 +117,7 @@ async fn read<T>(
 }
 
 fn note(report: &mut StatusReport, problem: &FileProblem) {
-    report.problems.insert(format!("file/{}", terminal::path(&problem.path)), problem.to_string());
+    let key =
+        ProblemKey::from(format!("file/{}", terminal::path(&problem.path))).meaning(Condition::CannotRead);
+    report.show([ProblemReport::new(key, &problem.to_string(), None)]);
 }

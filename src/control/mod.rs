@@ -21,7 +21,6 @@ mod reload;
 pub mod report;
 mod reporter;
 pub(crate) mod screens;
-pub mod severity;
 pub mod summary;
 
 pub use reload::Reloaded;

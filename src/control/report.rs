@@ -2,15 +2,15 @@
 //!
 //! `GET /v1/status` and `status --json` have the same shape: keys are only ever added.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::severity::{self, Severity};
 use crate::{
     agent::{history::Entry, phase::Phase, reason::MEMORY},
+    ports::problems::{ProblemKey, Severity},
     supervision::status::AgentStatus,
     town::identity::Identity,
     tree::town_reading::SettingsState,
@@ -88,6 +88,7 @@ pub struct ProblemReport {
     /// Its text.
     pub text: String,
     /// How bad it is.
+    #[serde(with = "InStatus")]
     pub severity: Severity,
     /// Since when it is open; `None` when no supervisor says.
     #[serde(default)]
@@ -97,23 +98,42 @@ pub struct ProblemReport {
     pub agent: Option<String>,
 }
 
+/// How bad a problem is.
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "test-support", schemars(rename = "Severity"))]
+#[serde(remote = "Severity", rename_all = "snake_case")]
+enum InStatus {
+    /// Something is not done that the supervisor is there for.
+    #[serde(rename = "error")]
+    Critical,
+    /// Something is to be examined.
+    Warning,
+    /// To be known.
+    Info,
+}
+
 impl ProblemReport {
     /// A problem with this key and text.
-    pub(crate) fn new(key: &str, text: &str, since: Option<Timestamp>) -> Self {
-        let agent = severity::agent(key).map(|agent| agent.to_string());
-        let (key, severity) = (key.to_owned(), severity::of(key));
-        ProblemReport { key, text: text.to_owned(), severity, since, agent }
+    pub(crate) fn new(key: impl Into<ProblemKey>, text: &str, since: Option<Timestamp>) -> Self {
+        let key = key.into();
+        ProblemReport {
+            key: key.name().to_owned(),
+            text: text.to_owned(),
+            severity: key.severity(),
+            since,
+            agent: key.agent().map(ToString::to_string),
+        }
     }
+}
 
-    /// These problems with what is known of each, the worst and then the newest first.
-    pub(crate) fn listed(
-        problems: &BTreeMap<String, String>,
-        since: impl Fn(&str) -> Option<Timestamp>,
-    ) -> Vec<Self> {
-        let mut list: Vec<_> =
-            problems.iter().map(|(key, text)| ProblemReport::new(key, text, since(key))).collect();
-        list.sort_by_key(|problem| (problem.severity, std::cmp::Reverse(problem.since), problem.key.clone()));
-        list
+impl StatusReport {
+    /// Shows these problems, the worst and then the newest first.
+    pub(crate) fn show(&mut self, problems: impl IntoIterator<Item = ProblemReport>) {
+        let list = &mut self.problem_list;
+        list.extend(problems);
+        list.sort_by_key(|it| (Reverse(it.severity), Reverse(it.since), it.key.clone()));
+        self.problems = list.iter().map(|it| (it.key.clone(), it.text.clone())).collect();
     }
 }
 
@@ -247,6 +267,26 @@ impl AgentReport {
 mod tests {
     use super::*;
     use crate::agent::history::Kind;
+
+    #[test]
+    fn problems_are_shown_the_worst_and_then_the_newest_first() {
+        let at = |minute: i64| Some(Timestamp::from_second(minute * 60).unwrap());
+        let named = ProblemKey::named;
+        let mut report = StatusReport::default();
+        report.show([
+            ProblemReport::new("rig/a/wisp", "warned", at(9)),
+            ProblemReport::new(named("rig/a/a/witness/start").critical().of(&Identity::Deacon), "old", at(1)),
+        ]);
+        report.show([ProblemReport::new(named("dolt").critical(), "new", at(2))]);
+        let shown = serde_json::to_value(&report).unwrap();
+        let list: Vec<_> = shown["problem_list"].as_array().unwrap().iter().collect();
+        let of = |what: &str| list.iter().map(|it| it[what].as_str().unwrap_or("-")).collect::<Vec<_>>();
+        assert_eq!(of("text"), ["new", "old", "warned"]);
+        assert_eq!(of("severity"), ["error", "error", "warning"]);
+        assert_eq!(of("agent"), ["-", "deacon", "-"]);
+        assert_eq!(shown["problems"]["dolt"], "new");
+        assert_eq!(serde_json::from_value::<StatusReport>(shown).unwrap(), report);
+    }
 
     #[test]
     fn an_explanation_is_read_as_it_is_written() {

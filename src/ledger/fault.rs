@@ -8,7 +8,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use parking_lot::Mutex;
 
 use super::databases::Database;
-use crate::{ports::Ports, town::reading::shorten};
+use crate::{
+    ports::{
+        Ports,
+        problems::{Condition, ProblemKey},
+    },
+    town::reading::shorten,
+};
 
 /// A reason why no read of a database succeeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,11 +42,12 @@ impl Fault {
         ["no issue found", "no issues found"].iter().any(|text| error.contains(text))
     }
 
-    fn key(self) -> &'static str {
-        match self {
+    fn key(self) -> ProblemKey {
+        let name = match self {
             Fault::NeedsMigration => "ledger/bd_migrate",
             Fault::NoServer => "ledger/bd_server",
-        }
+        };
+        ProblemKey::named(name).meaning(Condition::BrokenTool)
     }
 
     fn text(self, said: &str) -> String {

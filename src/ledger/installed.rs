@@ -2,7 +2,14 @@
 //!
 //! That report says what does not work without the program, so the parts that need it add nothing.
 
-use crate::{commands::CommandError, ports::Ports, town::dialect::Dialect};
+use crate::{
+    commands::CommandError,
+    ports::{
+        Ports,
+        problems::{Condition, ProblemKey},
+    },
+    town::dialect::Dialect,
+};
 
 /// Whether an error says only that a program is not installed, which the code that ran it has reported.
 pub fn is_reported(error: &str) -> bool {
@@ -28,7 +35,7 @@ impl Tool {
 
     /// Notes from the result of a run whether the program is installed.
     pub(super) fn note<T>(&self, ports: &Ports, program: &str, ran: &Result<T, CommandError>) {
-        let key = format!("command/{}", self.setting);
+        let key = ProblemKey::from(format!("command/{}", self.setting)).meaning(Condition::MissingProgram);
         match ran {
             Err(CommandError::NotFound { .. }) => {
                 let text = format!(

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use parking_lot::Mutex;
 
 use super::bd;
-use crate::{commands::CommandError, ledger::Ledger, town::reading::shorten};
+use crate::{commands::CommandError, ledger::Ledger, ports::problems::ProblemKey, town::reading::shorten};
 
 /// A version's first two numbers, as in `0.47`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,7 +73,7 @@ impl Drop for Asking {
 /// and a later call tries again. To be run as a task.
 pub async fn probe(ledger: &Ledger) {
     let Some(asking) = ledger.version.to_be_asked() else { return };
-    let key = "ledger/bd_version";
+    let key = ProblemKey::named("ledger/bd_version").critical();
     // It uses no database.
     let printed = bd::run(ledger, &["version"], &BTreeSet::new(), ledger.paths.root()).await;
     if matches!(printed, Err(CommandError::NotFound { .. })) {

@@ -14,13 +14,19 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::{ports::Ports, town::events::Event};
+use crate::{
+    ports::{
+        Ports,
+        problems::{Condition, ProblemKey},
+    },
+    town::events::Event,
+};
 
 /// Maximum number of waiting lines; beyond it the oldest is dropped.
 const MOST: usize = 1000;
 
 /// The key of the problem that events cannot be written.
-const PROBLEM: &str = "events/write";
+const PROBLEM: ProblemKey = ProblemKey::named("events/write").meaning(Condition::CannotWrite);
 
 /// The waiting lines, a part of what is [to be written](crate::ports::writes::Writes).
 #[derive(Debug, Clone, Default)]

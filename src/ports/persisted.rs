@@ -17,6 +17,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     ports::{
         Ports,
+        problems::{Condition, ProblemKey},
         writes::{Content, Write},
     },
     terminal,
@@ -38,13 +39,13 @@ pub async fn once_it_answers(ports: &Ports, path: &Path, key: &str) {
     {
         let shown = terminal::path(ports.paths.shown(path));
         let text = format!("{shown} cannot be read: {error}; retrying before anything is started");
-        ports.problems.report(key, text);
+        ports.problems.report(ProblemKey::from(key).meaning(Condition::CannotRead), text);
         tokio::time::sleep(DISK_RETRY).await;
     }
     ports.problems.clear(key);
 }
 
-/// The key of the problem that this file of ours is broken or cannot be written.
+/// The key of the problem that this file of ours is broken, cannot be read, or cannot be written.
 pub fn problem(ports: &Ports, path: &Path) -> String {
     format!("file/{}", terminal::path(ports.paths.shown(path)))
 }
@@ -85,7 +86,7 @@ impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Persisted<T> {
         once_it_answers(ports, &self.path, &problem(ports, &self.path)).await;
         if let Some(problem) = self.peek(ports).await.1 {
             let shown = ports.paths.shown(&self.path);
-            let key = self::problem(ports, &self.path);
+            let key = ProblemKey::from(self::problem(ports, &self.path)).meaning(Condition::CannotRead);
             ports.problems.report(key, format!("{problem}; it is renamed to .corrupt and starts empty"));
             if let Err(error) = ports.files.set_aside(&self.path, "corrupt").await {
                 tracing::warn!("{} could not be renamed to .corrupt: {error}", terminal::path(shown));

@@ -2,13 +2,17 @@
 //!
 //! A broken file or a missing tool is found again at every heartbeat. People want to read about it once, and to see it
 //! in the status while it lasts. A caller that finds something wrong [`report`](Problems::report)s it under a stable
-//! key; a caller that finds it in order [`clear`](Problems::clear)s the key. Only a change is logged. It must not decide
+//! [key](ProblemKey); a caller that finds it in order [`clear`](Problems::clear)s the key. Only a change is logged. It must not decide
 //! anything, and nothing may depend on its content: [`Problems`] cannot be read, and only reports get [`OpenProblems`].
+
+mod key;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
+
+pub use self::key::{Condition, ProblemKey, Severity};
 
 /// The longest text of a problem, in characters: it may repeat text from other programs.
 const LONGEST: usize = 2000;
@@ -29,9 +33,21 @@ type Open = Arc<Mutex<BTreeMap<String, Problem>>>;
 /// What is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Problem {
+    key: ProblemKey,
     text: String,
     /// When its key was first reported (tokio's clock, which tests pause).
     since: Instant,
+}
+
+/// One open problem, for a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenProblem {
+    /// Its name, and the facts about it.
+    pub key: ProblemKey,
+    /// What is wrong.
+    pub text: String,
+    /// For how long it has been open, where that is known.
+    pub age: Option<Duration>,
 }
 
 impl Problems {
@@ -43,18 +59,18 @@ impl Problems {
     }
 
     /// Notes that `key` is wrong in this way; logged as a warning when that is new.
-    pub fn report(&self, key: impl Into<String>, text: impl Into<String>) {
+    pub fn report(&self, key: impl Into<ProblemKey>, text: impl Into<String>) {
         let (key, text) = (key.into(), bounded(text.into()));
         let mut open = self.0.lock();
-        if open.get(&key).is_none_or(|before| before.text != text) {
-            tracing::warn!(problem = key, "{text}");
-            insert(&mut open, &key, text);
+        let before = insert(&mut open, key.clone(), text.clone());
+        if before.is_none_or(|before| before != text) {
+            tracing::warn!(problem = key.name(), "{text}");
         }
     }
 
     /// Records a problem without a line in the log, for a caller that has logged it already, or cannot.
-    pub fn note(&self, key: &str, text: String) {
-        insert(&mut self.0.lock(), key, bounded(text));
+    pub fn note(&self, key: impl Into<ProblemKey>, text: String) {
+        insert(&mut self.0.lock(), key.into(), bounded(text));
     }
 
     /// Notes all problems of one kind as one: the first text, and how many more there are; an empty list clears it. For
@@ -72,16 +88,16 @@ impl Problems {
         }
         let text = bounded(format!("{first} (and {more} more of this kind)"));
         let mut open = self.0.lock();
-        let before = insert(&mut open, key, text.clone());
+        let before = insert(&mut open, key.into(), text.clone());
         if before.is_none_or(|before| !before.ends_with(" more of this kind)")) {
             tracing::warn!(problem = key, "{text}");
         }
     }
 
     /// Notes that `key` is in order again; logged when it was wrong before.
-    pub fn clear(&self, key: &str) {
-        if let Some(problem) = self.0.lock().remove(key) {
-            tracing::info!(problem = key, "Resolved: {}", problem.text);
+    pub fn clear(&self, key: impl AsRef<str>) {
+        if let Some(problem) = self.0.lock().remove(key.as_ref()) {
+            tracing::info!(problem = key.as_ref(), "Resolved: {}", problem.text);
         }
     }
 
@@ -112,33 +128,42 @@ impl Problems {
 impl OpenProblems {
     /// All open problems, as key and text, ordered by key; beyond 500 only their number.
     pub fn list(&self) -> BTreeMap<String, String> {
+        self.each().into_iter().map(|problem| (problem.key.name().to_owned(), problem.text)).collect()
+    }
+
+    /// All open problems, ordered by key; beyond 500 only their number.
+    pub fn each(&self) -> Vec<OpenProblem> {
         let open = self.0.lock();
-        let mut shown: BTreeMap<String, String> =
-            open.iter().take(MOST).map(|(key, problem)| (key.clone(), problem.text.clone())).collect();
+        let mut shown: Vec<OpenProblem> = open.values().take(MOST).map(Problem::shown).collect();
         if open.len() > MOST {
-            shown.insert("more".to_owned(), format!("and {} more problems, see the log", open.len() - MOST));
+            let text = format!("and {} more problems, see the log", open.len() - MOST);
+            shown.push(OpenProblem { key: ProblemKey::named("more"), text, age: None });
         }
         shown
     }
 
     /// What `select` makes of the key and text of each open problem, however many there are.
-    pub fn select<T>(&self, mut select: impl FnMut(&str, &str) -> Option<T>) -> Vec<T> {
-        self.0.lock().iter().filter_map(|(key, problem)| select(key, &problem.text)).collect()
+    pub fn select<T>(&self, mut select: impl FnMut(&ProblemKey, &str) -> Option<T>) -> Vec<T> {
+        self.0.lock().values().filter_map(|problem| select(&problem.key, &problem.text)).collect()
     }
+}
 
-    /// For how long each of them has been open.
-    pub fn ages(&self) -> BTreeMap<String, Duration> {
-        self.0.lock().iter().take(MOST).map(|(key, problem)| (key.clone(), problem.since.elapsed())).collect()
+impl Problem {
+    fn shown(&self) -> OpenProblem {
+        OpenProblem { key: self.key.clone(), text: self.text.clone(), age: Some(self.since.elapsed()) }
     }
 }
 
 /// Notes a problem; one that lasts keeps its beginning. Returns its text before.
 #[allow(clippy::disallowed_methods, reason = "who reports has no clock, and only reports read for how long")]
-fn insert(open: &mut BTreeMap<String, Problem>, key: &str, text: String) -> Option<String> {
-    match open.get_mut(key) {
-        Some(problem) => Some(std::mem::replace(&mut problem.text, text)),
+fn insert(open: &mut BTreeMap<String, Problem>, key: ProblemKey, text: String) -> Option<String> {
+    match open.get_mut(key.name()) {
+        Some(problem) => {
+            problem.key = key;
+            Some(std::mem::replace(&mut problem.text, text))
+        }
         None => {
-            open.insert(key.to_owned(), Problem { text, since: Instant::now() });
+            open.insert(key.name().to_owned(), Problem { key, text, since: Instant::now() });
             None
         }
     }
@@ -157,6 +182,7 @@ fn bounded(mut text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::town::identity::Identity;
 
     #[test]
     fn many_of_a_kind_are_one_and_all_are_bounded() {
@@ -183,6 +209,24 @@ mod tests {
         assert_eq!(problems.open().len(), MOST + 1);
         assert_eq!(problems.open()["more"], "and 9502 more problems, see the log");
         assert!(problems.any("x/09999"), "each is still known");
+    }
+
+    #[test]
+    fn the_facts_of_a_problem_are_those_of_its_last_report() {
+        let (problems, open) = Problems::new();
+        let agent: Identity = "r/witness".parse().unwrap();
+        let facts = || {
+            let each = open.each();
+            each.iter().map(|it| (it.key.severity(), it.key.condition(), it.key.agent().cloned())).next()
+        };
+        problems.report("file/a", "x");
+        assert_eq!(facts(), Some((Severity::Warning, None, None)));
+        problems.report(ProblemKey::named("file/a").meaning(Condition::CannotRead).of(&agent), "x");
+        assert_eq!(facts(), Some((Severity::Critical, Some(Condition::CannotRead), Some(agent))));
+        problems.note(ProblemKey::named("file/a").meaning(Condition::CannotWrite), "y".into());
+        assert_eq!(facts(), Some((Severity::Critical, Some(Condition::CannotWrite), None)));
+        problems.clear(ProblemKey::named("file/a"));
+        assert_eq!(facts(), None);
     }
 
     #[test]

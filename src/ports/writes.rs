@@ -16,7 +16,11 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::{
-    ports::{Ports, outbox::Outbox},
+    ports::{
+        Ports,
+        outbox::Outbox,
+        problems::{Condition, ProblemKey},
+    },
     terminal,
 };
 
@@ -161,7 +165,8 @@ async fn attempt(ports: &Ports, write: &Write) -> Result<(), String> {
         }
         Err(why) => {
             let text = format!("{} cannot be written: {why}", shown(ports, &write.path));
-            ports.problems.report(write.key.clone(), format!("{text}; retried until it succeeds"));
+            let key = ProblemKey::from(&*write.key).meaning(Condition::CannotWrite);
+            ports.problems.report(key, format!("{text}; retried until it succeeds"));
             Err(text)
         }
     }

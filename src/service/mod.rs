@@ -18,7 +18,7 @@ use crate::{
     deps::Deps,
     doctor::{self, Finding, Severity},
     panics,
-    ports::problems::{OpenProblems, Problems},
+    ports::problems::{Condition, OpenProblems, ProblemKey, Problems},
     signals::{Signal, Signals},
     stopping,
     supervision::child::ChildSpec,
@@ -47,6 +47,11 @@ use crate::{
     },
     watchers::{self, alerts::actor::RootAnswers},
 };
+
+/// The problem that the supervisor's own directory cannot be used.
+const OWN_DIRECTORY: ProblemKey = ProblemKey::named("own_directory").meaning(Condition::CannotWrite);
+/// The problem that the log cannot be written.
+const LOG: ProblemKey = ProblemKey::named("log").meaning(Condition::CannotWrite);
 
 pub(crate) mod adapters;
 pub mod detach;
@@ -346,7 +351,7 @@ async fn prepare_own_directory(deps: &Deps) {
         Ok(())
     });
     if let Err(error) = made.await {
-        deps.problems.report("own_directory", format!("{shown}/ cannot be created or made private: {error}"));
+        deps.problems.report(OWN_DIRECTORY, format!("{shown}/ cannot be created or made private: {error}"));
     }
 }
 
@@ -371,8 +376,8 @@ async fn watch_log(log: &LogHandle, problems: &Problems) -> std::convert::Infall
     loop {
         match log.trouble() {
             // Standard error has it already, and a line in the log would be lost.
-            Some(text) => problems.note("log", text),
-            None => problems.clear("log"),
+            Some(text) => problems.note(LOG, text),
+            None => problems.clear(LOG),
         }
         tokio::time::sleep(LOG_CHECK).await;
     }

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::messages::Broadcast;
 use crate::{
     panics::Named,
+    ports::problems::ProblemKey,
     supervision::{status::AgentStatus, work::ReplyTo},
     town::identity::Identity,
 };
@@ -22,7 +23,7 @@ pub struct ChildSpec {
     /// Its name, the same in every incarnation: `feed`, `rig gastown`, `gastown/witness`.
     pub name: String,
     /// The key of the problem that it is suspended.
-    pub problem: String,
+    pub problem: ProblemKey,
     /// Whether everything depends on it: then its supervisor fails instead of suspending it.
     pub significant: bool,
     /// Whether its supervisor passes heartbeats on to it, and it answers. (Agents get them through the directory.)
@@ -44,7 +45,7 @@ impl ChildSpec {
         contact: Contact<A::Msg>,
     ) -> Self {
         let name = name.into();
-        let (problem, named) = (format!("actor/{name}"), name.clone());
+        let (problem, named) = (ProblemKey::from(format!("actor/{name}")).critical(), name.clone());
         let start = move |supervisor| {
             let (actor, arguments, contact) = (Named::new(&named, actor()), arguments(), contact.clone());
             async move {

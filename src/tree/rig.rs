@@ -12,6 +12,7 @@ use crate::{
     agent::{actor::AgentMsg, start::without_gt},
     deps::Deps,
     ledger::snapshot::AgentSnapshot,
+    ports::problems::ProblemKey,
     roles, stopping,
     supervision::{
         child::{ActorReport, Answer, ChildSpec, Contact},
@@ -186,6 +187,8 @@ impl RigState {
             (Some(Identity::Polecat(..)), _) => format!("rig/{rig}/{}/actor", child.name),
             (_, within) => format!("rig/{rig}/actor/{}", within.map_or("", |(_, name)| name)),
         };
+        let problem = ProblemKey::from(problem).critical();
+        let problem = child.agent.iter().fold(problem, ProblemKey::of);
         ChildSpec { problem, ..child }
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::rigs_plan;
 use crate::{
     deps::Deps,
-    ports::dolt,
+    ports::{dolt, problems::ProblemKey},
     town::{
         dialect::Dialect,
         files::Files,
@@ -276,8 +276,8 @@ impl Town {
             let new = settings.as_ref().map_or_else(|| deps.settings(), Arc::clone);
             deps.dolt.follow(config, &new.env);
         }
-        tell(deps, "settings/shared", self.state.shared.clone());
-        tell(deps, "settings/ours", self.state.refused.clone());
+        tell(deps, ProblemKey::named("settings/shared").critical(), self.state.shared.clone());
+        tell(deps, ProblemKey::named("settings/ours").critical(), self.state.refused.clone());
         tell(deps, "settings/next_start", self.state.next_start.clone());
         if let Some(routes) = reading.routes {
             deps.follow(&routes);
@@ -352,7 +352,8 @@ pub async fn watched(deps: &Deps, rigs: &[RigName]) -> Vec<PathBuf> {
     directories
 }
 
-fn tell(deps: &Deps, key: &str, problem: Option<String>) {
+fn tell(deps: &Deps, key: impl Into<ProblemKey>, problem: Option<String>) {
+    let key = key.into();
     match problem {
         Some(text) => deps.problems.report(key, text),
         None => deps.problems.clear(key),

@@ -13,6 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::{
     agent::screens,
     deps::Deps,
+    ports::problems::{Condition, ProblemKey},
     sessions::{
         Fact, Sessions,
         death::Death,
@@ -28,6 +29,8 @@ use crate::{
 
 /// The name of the session watch.
 pub const NAME: &str = "sessions";
+/// The problem that tmux cannot be asked.
+const PROBLEM: ProblemKey = ProblemKey::named("sessions").meaning(Condition::BrokenTool);
 
 /// Minimum time between the starts of two scans that only a hint asked for: a burst of changes is one scan, not
 /// hundreds.
@@ -265,13 +268,13 @@ impl WatchState {
         match &scan.sessions {
             Ok(sessions) => {
                 self.sessions = Some(sessions.len());
-                self.deps.problems.clear("sessions");
+                self.deps.problems.clear(PROBLEM);
             }
             Err(why) => {
                 self.sessions = None;
                 self.deps
                     .problems
-                    .report("sessions", format!("sessions cannot be seen, nothing is done: {why}"));
+                    .report(PROBLEM, format!("sessions cannot be seen, nothing is done: {why}"));
             }
         }
         let deaths = self.table.scanned(&scan, self.deps.now());

@@ -1,8 +1,11 @@
 //! The alerts' actor: what it sends, when, and that it sends it once, across crashes and supervisors.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use futures::FutureExt;
@@ -12,6 +15,7 @@ use gastown_supervisor::{
         register::{ACTOR, News, Running},
     },
     deps::Deps,
+    ports::problems::{Condition, ProblemKey},
     supervision::child::{ActorReport, Answer, Contact},
     watchers::alerts::{
         actor::{AlertsActor, AlertsMsg, contact},
@@ -72,6 +76,10 @@ fn kinds(world: &World) -> Vec<String> {
     got(world).iter().map(word).collect()
 }
 
+fn broken_tool() -> ProblemKey {
+    ProblemKey::named("sessions").meaning(Condition::BrokenTool)
+}
+
 fn news(n: usize) -> News {
     News {
         kind: Kind::MassDeath,
@@ -92,9 +100,11 @@ fn a_problem_is_one_alert_and_one_end() {
         let part = part(&world, SETTINGS, 1).await;
         world.pass(secs(30)).await;
         assert_eq!(kinds(&world), [""; 0]);
-        part.deps.problems.report("sessions", "sessions cannot be seen");
-        part.deps.problems.report("write/a", "no space left");
-        part.deps.problems.report("write/b", "no space left");
+        let problem = ProblemKey::named;
+        let report = |key, text: &str| part.deps.problems.report(key, text);
+        report(broken_tool(), "sessions cannot be seen");
+        report(problem("write/a").meaning(Condition::CannotWrite), "no space left");
+        report(problem("write/b").meaning(Condition::CannotWrite), "no space left");
         part.deps.problems.report("heartbeat/late", "not for people outside");
         world.pass(secs(60)).await;
         assert_eq!(kinds(&world), ["broken_tool", "cannot_write"]);
@@ -116,7 +126,7 @@ fn a_problem_is_one_alert_and_one_end() {
 fn nothing_is_done_where_nothing_is_configured() {
     simulate(401, |world| async move {
         let part = part(&world, "{}", 1).await;
-        part.deps.problems.report("sessions", "sessions cannot be seen");
+        part.deps.problems.report(broken_tool(), "sessions cannot be seen");
         raise(&part.deps, news(1)).await;
         world.pass(mins(10)).await;
         assert!(world.state().network.got.is_empty());
@@ -173,9 +183,12 @@ fn retries_have_an_end() {
         world.pass(mins(60)).await;
         assert_eq!(world.state().network.got.len(), tries);
         assert_eq!(
-            world.logged("alerts were never delivered by notify.webhook (https://a.example)").len(),
+            world.logged("an alert was never delivered by notify.webhook (https://a.example)").len(),
             1
         );
+        let lost = "notify/notify.webhook/lost";
+        let text = "1 alert never delivered by notify.webhook (https://a.example); the last: sentence 1";
+        assert_eq!(part.deps.problems.open()[lost], text);
         // One that is refused for what is in it does not hold up the next.
         serve(&world, Serves::Answer(400, ""));
         raise(&part.deps, news(2)).await;
@@ -185,6 +198,34 @@ fn retries_have_an_end() {
         raise(&part.deps, news(3)).await;
         world.pass(mins(6)).await;
         assert_eq!(got(&world).last().unwrap()["summary"], "sentence 3");
+        assert!(part.deps.problems.open()[lost].starts_with("2 alerts never delivered"), "it stays so");
+        world.pass(mins(24 * 60 + 1)).await;
+        assert!(!part.deps.problems.any("notify/"), "for a day");
+    });
+}
+
+#[test]
+fn of_a_digest_that_is_refused_only_the_alert_at_fault_is_lost() {
+    simulate(406, |world| async move {
+        let part = part(&world, SETTINGS, 1).await;
+        serve(&world, Serves::Refuses(&["sentence 7", r#""kind":"digest""#]));
+        for n in 0..12 {
+            raise(&part.deps, news(n)).await;
+        }
+        world.pass(mins(5)).await;
+        let accepted: BTreeSet<String> = got(&world)
+            .iter()
+            .map(|alert| alert["summary"].as_str().unwrap().to_owned())
+            .filter(|summary| !summary.contains("sentence 7"))
+            .collect();
+        let expected = (0..12).filter(|n| *n != 7).map(|n| format!("sentence {n}"));
+        assert_eq!(accepted, expected.collect::<BTreeSet<_>>(), "{:?}", kinds(&world));
+        assert_eq!(kinds(&world).iter().filter(|kind| *kind == "digest").count(), 1, "{:?}", kinds(&world));
+        assert_eq!(world.logged("it said: sentence 7").len(), 1);
+        assert_eq!(world.logged("an alert was never delivered").len(), 1);
+        let problems = part.deps.problems.open();
+        assert!(problems["notify/notify.webhook/lost"].ends_with("the last: sentence 7"), "{problems:?}");
+        assert!(!problems.contains_key("notify/notify.webhook"), "{problems:?}");
     });
 }
 
@@ -210,7 +251,7 @@ fn each_once_across_supervisors_and_crashes_of_the_actor() {
     simulate(405, |world| async move {
         let first = part(&world, SETTINGS, 1).await;
         serve(&world, Serves::Answer(500, ""));
-        first.deps.problems.report("sessions", "sessions cannot be seen");
+        first.deps.problems.report(broken_tool(), "sessions cannot be seen");
         raise(&first.deps, news(1)).await;
         world.pass(secs(20)).await;
         // Killed: nothing is closed.
@@ -219,7 +260,7 @@ fn each_once_across_supervisors_and_crashes_of_the_actor() {
         serve(&world, Serves::Answer(200, "ok"));
         world.state().network.got.clear();
         let second = part(&world, SETTINGS, 2).await;
-        second.deps.problems.report("sessions", "sessions cannot be seen");
+        second.deps.problems.report(broken_tool(), "sessions cannot be seen");
         world.pass(mins(5)).await;
         assert_eq!(kinds(&world), ["mass_death", "broken_tool", "supervisor_crashed"]);
         // The actor alone crashes.

@@ -317,6 +317,7 @@ fn nothing_is_started_without_gt_while_something_of_its_start_may_be_at_work() {
             status.problems.get(START).map(String::as_str),
             Some("r/witness cannot be started: `gt witness start r` is still running")
         );
+        assert_eq!(supervisor.alerts(), ["cannot_start r/witness"], "its program is there");
         world.pass(mins(5)).await;
         world.state().failing.insert("invocations");
         world.pass(mins(5)).await;
@@ -657,6 +658,10 @@ fn a_gt_that_hangs_or_lies_is_a_problem_until_it_starts_the_agent() {
                 "r/witness: {why}; it is tried again with growing pauses; run `gt witness start r` to see why"
             );
             assert_eq!(status.problems.get(START), Some(&text));
+            assert!(
+                supervisor.alerts().contains(&"cannot_start r/witness".to_owned()),
+                "its program is there"
+            );
             let reason = supervisor.agent("r/witness").await.reason.unwrap_or_default();
             assert_eq!(reason, format!("restart 2 waits; its last start failed: {why}"));
             assert_eq!(world.logged(&text).len(), 1, "reported once");

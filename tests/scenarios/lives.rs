@@ -194,6 +194,7 @@ fn a_program_that_is_not_installed_is_reported_once_and_found_later() {
         let text = &problems["rig/r/r/witness/start"];
         assert!(text.contains("\"claude\" is not on PATH"), "{text}");
         assert_eq!(world.logged("r/witness cannot be started").len(), 1, "told once");
+        assert!(supervisor.alerts().contains(&"missing_program r/witness".to_owned()));
         world.state().programs.insert("claude".to_owned());
         all_up(&world, &["r"], mins(1)).await;
         world.pass(mins(4)).await;

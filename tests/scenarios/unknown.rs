@@ -1,5 +1,7 @@
 //! What cannot be read is a third answer: nothing is started, ended or reported because of it.
 
+use std::collections::BTreeSet;
+
 use crate::{deeds, town, world::*};
 
 #[test]
@@ -104,6 +106,7 @@ fn what_a_full_disk_did_not_take_is_written_once_there_is_room() {
         world.crash_agent(&witness("r"), false);
         world.until("its restart", secs(3), |state| state.created(&witness("r")).len() == 2).await;
         world.pass(mins(10)).await;
+        assert_eq!(BTreeSet::from_iter(supervisor.alerts()), BTreeSet::from(["cannot_write".to_owned()]));
         assert!(!world.text("daemon/restart_state.json").unwrap_or_default().contains("r/witness"));
         world.fail("replace", false);
         // Nothing changes any more; a heartbeat may be up to three minutes away.
@@ -121,7 +124,8 @@ fn what_a_full_disk_did_not_take_is_written_once_there_is_room() {
 fn a_restart_state_that_is_corrupt_is_set_aside() {
     simulate(94, |world| async move {
         world.write("daemon/restart_state.json", "{\"agents\": nonsense");
-        let _supervisor = town(&world, &["r"]).await;
+        let supervisor = town(&world, &["r"]).await;
+        assert_eq!(supervisor.alerts(), ["cannot_read"]);
         assert_eq!(world.text("daemon/restart_state.json.corrupt").as_deref(), Some("{\"agents\": nonsense"));
     });
 }

@@ -111,7 +111,9 @@ pub enum StartEnd {
     Unwanted(Unwanted),
     /// Whether to start could not be found out; nothing was done.
     Unclear(String),
-    /// No session could be created: the program is missing, or tmux refused.
+    /// Its program is missing, or cannot be run.
+    NoProgram(String),
+    /// No session could be created for another reason: it has no directory, or tmux refused.
     Impossible(String),
     /// A session was created, or should have been, but no agent appeared in it in time.
     NeverAppeared(String),

@@ -137,7 +137,9 @@ impl Lifecycle {
             StartEnd::Unwanted(why) => self.absent(NotStarted::Unwanted(why)),
             StartEnd::StoppedByHand(how) => self.leave_alone(false, how, around),
             // Boot is tried again when it is needed again.
-            StartEnd::Impossible(why) | StartEnd::Unclear(why) if around.wanted == Wanted::Oneshot => {
+            StartEnd::NoProgram(why) | StartEnd::Impossible(why) | StartEnd::Unclear(why)
+                if around.wanted == Wanted::Oneshot =>
+            {
                 self.reasons.push(Reason::StartFailed(why));
                 self.absent(NotStarted::StartFailed)
             }
@@ -146,7 +148,7 @@ impl Lifecycle {
                 // A session may have been created all the same; what lives there must be known before anything ends it.
                 Decision::ProbeAgain(A_MOMENT)
             }
-            StartEnd::Impossible(why) => {
+            StartEnd::NoProgram(why) | StartEnd::Impossible(why) => {
                 self.wait_for_another_try(why, around);
                 Decision::ProbeAgain(START_RETRY)
             }

@@ -523,7 +523,7 @@ fn how_a_start_ends() {
         ("left", StartEnd::Left { session: session(3), why: "rig is parked".into() }, "alive, leave"),
         ("refused", StartEnd::Refused(parked()), "absent, leave"),
         ("unclear", StartEnd::Unclear("tmux".into()), "waiting, look in 0"),
-        ("impossible", StartEnd::Impossible("no program".into()), "waiting, look in 30"),
+        ("no program", StartEnd::NoProgram("no program".into()), "waiting, look in 30"),
         ("never appeared", StartEnd::NeverAppeared("60 s".into()), "starting, restart 1"),
         ("not started by gt", StartEnd::NotByGt("it hung".into()), "starting, restart 1"),
         ("ended", StartEnd::Ended(session(3)), "alive, look in 0"),

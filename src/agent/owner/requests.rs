@@ -217,6 +217,7 @@ impl Owner {
             StartEnd::Refused(why) => why.to_string(),
             StartEnd::Unwanted(why) => why.to_string(),
             StartEnd::StoppedByHand(why)
+            | StartEnd::NoProgram(why)
             | StartEnd::Impossible(why)
             | StartEnd::NeverAppeared(why)
             | StartEnd::NotByGt(why) => why.clone(),
@@ -253,9 +254,10 @@ fn came_to(end: &StartEnd, action: Action, is_kept: bool) -> Outcome {
             Outcome::failed("stopped_by_hand", format!("stopped by hand ({how})"))
         }
         StartEnd::Unclear(why) => Outcome::failed("unclear", format!("{why}{again}")),
-        StartEnd::Impossible(why) | StartEnd::NeverAppeared(why) | StartEnd::NotByGt(why) => {
-            Outcome::failed("start_failed", format!("start failed: {why}{again}"))
-        }
+        StartEnd::NoProgram(why)
+        | StartEnd::Impossible(why)
+        | StartEnd::NeverAppeared(why)
+        | StartEnd::NotByGt(why) => Outcome::failed("start_failed", format!("start failed: {why}{again}")),
         StartEnd::Ended(_) => {
             Outcome::failed("ended_while_starting", format!("its session ended during the start{again}"))
         }
@@ -312,7 +314,7 @@ mod tests {
             ),
             (StartEnd::Unclear(why()), start, "! unclear: no program; the supervisor tries it again"),
             (
-                StartEnd::Impossible(why()),
+                StartEnd::NoProgram(why()),
                 start,
                 "! start_failed: start failed: no program; the supervisor tries it again",
             ),

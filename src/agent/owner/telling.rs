@@ -25,7 +25,10 @@ use crate::{
     deaths::{register::ACTOR as DEATHS, rules::ConfirmedDeath},
     go_duration,
     ledger::{crash, mail, notify},
-    ports::outbox,
+    ports::{
+        outbox,
+        problems::{Condition as Lasts, ProblemKey},
+    },
     supervision::{messages::Broadcast, status::End},
     town::{
         events::{AGENT_RESTARTED, Event as TownEvent},
@@ -186,7 +189,7 @@ impl Owner {
             go_duration::format(self.deps.settings().restart.crash_loop_window),
             go_duration::format(self.deps.settings().restart.retry_crash_loop_after),
         );
-        self.deps.problems.report(self.problem_key("crash_loop"), text.clone());
+        self.deps.problems.report(self.problem_key("crash_loop").critical(), text.clone());
         let payload = serde_json::json!({
             "agent": identity,
             "session": self.spec.session,
@@ -244,10 +247,14 @@ impl Owner {
 
     /// Notes a failed start as a problem while that lasts; logs it once.
     pub(super) fn report_start_problem(&mut self, end: &StartEnd) {
-        let key = self.problem_key("start");
-        self.start_failed = matches!(end, StartEnd::Impossible(_) | StartEnd::Unclear(_));
+        let key = self.problem_key("start").meaning(match end {
+            StartEnd::NoProgram(_) => Lasts::MissingProgram,
+            _ => Lasts::CannotStart,
+        });
+        self.start_failed =
+            matches!(end, StartEnd::NoProgram(_) | StartEnd::Impossible(_) | StartEnd::Unclear(_));
         match end {
-            StartEnd::Impossible(why) | StartEnd::Unclear(why) => {
+            StartEnd::NoProgram(why) | StartEnd::Impossible(why) | StartEnd::Unclear(why) => {
                 self.deps.problems.report(key, format!("{} cannot be started: {why}", self.spec.identity));
             }
             StartEnd::NotByGt(why) => self.report_not_by_gt(key, why),
@@ -260,13 +267,17 @@ impl Owner {
             | StartEnd::NeverAppeared(_)
             | StartEnd::Ended(_) => {}
         }
-        if let StartEnd::Impossible(why) | StartEnd::NeverAppeared(why) | StartEnd::NotByGt(why) = end {
+        if let StartEnd::NoProgram(why)
+        | StartEnd::Impossible(why)
+        | StartEnd::NeverAppeared(why)
+        | StartEnd::NotByGt(why) = end
+        {
             self.report_not_brought_back(why, None);
         }
     }
 
     /// Notes that `gt` did not start it. What is started on request only is not tried again: the outcome of its request says so.
-    fn report_not_by_gt(&self, key: String, why: &str) {
+    fn report_not_by_gt(&self, key: ProblemKey, why: &str) {
         let identity = &self.spec.identity;
         let again = match identity.wanted(&self.deps.settings()) {
             Wanted::OnRequest => return,
@@ -278,7 +289,7 @@ impl Owner {
         self.deps.problems.report(key, text);
     }
 
-    pub(super) fn problem_key(&self, what: &str) -> String {
+    pub(super) fn problem_key(&self, what: &str) -> ProblemKey {
         self.spec.problem_key(what)
     }
 }

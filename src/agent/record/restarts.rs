@@ -21,6 +21,7 @@ use crate::{
     ports::{
         Ports,
         persisted::once_it_answers,
+        problems::{Condition, ProblemKey},
         writes::{Content, Write},
     },
     town::{
@@ -74,7 +75,7 @@ impl RestartFile {
             Err(error) if error.kind() == ErrorKind::NotFound => Some(RestartState::default()),
             Err(error) => {
                 let text = format!("daemon/restart_state.json cannot be read: {error}");
-                ports.problems.report(UNREADABLE, text);
+                ports.problems.report(unreadable(), text);
                 None
             }
             Ok(bytes) => match Reading::of(ports.paths.shown(&path), Ok(bytes), restart_state::parse) {
@@ -85,7 +86,7 @@ impl RestartFile {
                 Reading::Missing => Some(RestartState::default()),
                 Reading::Bad(problem) => {
                     let text = format!("{problem}; it is renamed to .corrupt and starts empty");
-                    ports.problems.report(UNREADABLE, text);
+                    ports.problems.report(unreadable(), text);
                     if let Err(error) = ports.files.set_aside(&path, "corrupt").await {
                         tracing::warn!("daemon/restart_state.json could not be renamed to .corrupt: {error}");
                     }
@@ -124,6 +125,10 @@ impl RestartFile {
             ports.problems.clear(UNREADABLE);
         }
     }
+}
+
+fn unreadable() -> ProblemKey {
+    ProblemKey::from(UNREADABLE).meaning(Condition::CannotRead)
 }
 
 impl Content for RestartFile {

@@ -22,7 +22,7 @@ const STATUS_COMES: Duration = Duration::from_secs(1);
 const STATUS_POLL: Duration = Duration::from_millis(20);
 
 impl Start<'_> {
-    /// Runs the rest of a start; it ends as impossible when its process reports in the first seconds that it cannot run. `None`:
+    /// Runs the rest of a start; it ends without a program when its process reports in the first seconds that it cannot run. `None`:
     /// it ended because it does not know its conversation.
     pub(super) async fn unless_it_cannot_run(
         &self,
@@ -82,7 +82,7 @@ impl Start<'_> {
             self.passed_over(&why);
         }
         match code {
-            Some(code @ (126 | 127)) => StartEnd::Impossible(format!(
+            Some(code @ (126 | 127)) => StartEnd::NoProgram(format!(
                 "its program {} cannot be run: it ended at once with exit code {code}; run it by hand to see why",
                 program.command
             )),

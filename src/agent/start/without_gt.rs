@@ -10,7 +10,7 @@ use crate::{
         spec::AgentSpec,
     },
     deps::Deps,
-    ports::problems::Problems,
+    ports::problems::{ProblemKey, Problems},
     town::{
         dialect::Dialect,
         identity::{Identity, Role},
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The problem that agents were started without `gt`.
-const PROBLEM: &str = "start_by_gt";
+const PROBLEM: ProblemKey = ProblemKey::named("start_by_gt").critical();
 
 /// This agent was started without `gt`, for this reason.
 pub(super) fn began(deps: &Deps, spec: &AgentSpec, program: &AgentProgram, why: &str) {

@@ -82,6 +82,7 @@ impl Role for Boot {
     fn start_ended(&mut self, agent: &mut Agent, end: &StartEnd) -> bool {
         match end {
             StartEnd::Unclear(_)
+            | StartEnd::NoProgram(_)
             | StartEnd::Impossible(_)
             | StartEnd::NeverAppeared(_)
             | StartEnd::NotByGt(_) => {

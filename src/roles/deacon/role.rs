@@ -22,6 +22,7 @@ use crate::{
     deps::Deps,
     go_duration,
     ledger::{bd, databases::Database, list_output},
+    ports::problems::ProblemKey,
     sessions::scan::Scan,
     supervision::messages::Report,
     town::{deacon_file, identity::Identity, reading::Reading},
@@ -115,7 +116,7 @@ impl Deacon {
                 let text = format!(
                     "deacon/heartbeat.json says {beat}, which is ahead of the clock; it counts as fresh"
                 );
-                agent.deps.problems.report(AHEAD, text);
+                agent.deps.problems.report(ProblemKey::from(AHEAD).of(&Identity::Deacon), text);
             }
             (Verdict::Leave | Verdict::Stuck { .. }, _) => {}
         }
@@ -164,14 +165,14 @@ async fn is_work_in_progress(deps: &Deps) -> bool {
 /// A missing or unreadable file is unknown; an error in it is reported once.
 pub async fn read_heartbeat(deps: &Deps) -> HeartbeatFile {
     let path = deps.paths.deacon_heartbeat();
-    let key = "deacon/heartbeat";
+    let key = ProblemKey::named("deacon/heartbeat").of(&Identity::Deacon);
     match Reading::of(deps.paths.shown(&path), deps.files.read(&path).await, deacon_file::parse_heartbeat) {
         Reading::Good(file) => {
-            deps.problems.clear(key);
+            deps.problems.clear(&key);
             HeartbeatFile::At(file.timestamp)
         }
         Reading::Missing => {
-            deps.problems.clear(key);
+            deps.problems.clear(&key);
             HeartbeatFile::Unknown
         }
         Reading::Bad(problem) => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{RootMsg, RootState};
 use crate::{
     agent::{actor::AgentMsg, pollers},
+    ports::problems::ProblemKey,
     sessions::scan::{Scan, scan_within},
     supervision::{
         heartbeat::Complete,
@@ -18,6 +19,8 @@ use crate::{
 /// A heartbeat's deadline has this many parts: one to wait for the session watch's scan, one for a scan of its own,
 /// and the rest for the answers.
 const STEPS: u32 = 3;
+/// The problem that a part of the supervisor is late in a heartbeat.
+const LATE: ProblemKey = ProblemKey::named("heartbeat/late").critical();
 
 impl RootState {
     pub(super) fn begin_heartbeat(&mut self) {
@@ -118,11 +121,11 @@ impl RootState {
         };
         let problems = &self.plan.deps.problems;
         if late.is_empty() {
-            problems.clear("heartbeat/late");
+            problems.clear(LATE);
             tracing::info!("Heartbeat complete (#{number})");
         } else {
             let late = late.into_iter().collect::<Vec<_>>().join(", ");
-            problems.report("heartbeat/late", format!("late in the heartbeat: {late}"));
+            problems.report(LATE, format!("late in the heartbeat: {late}"));
             tracing::info!("Heartbeat complete (#{number}), except: {late}");
         }
         let (deps, process, last) = (self.plan.deps.clone(), self.plan.process, self.heartbeat.last());

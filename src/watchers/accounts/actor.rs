@@ -27,7 +27,7 @@ use crate::{
     deps::Deps,
     go_duration,
     ledger::notify,
-    ports::outbox,
+    ports::{outbox, problems::ProblemKey},
     supervision::{
         child::{Answer, ChildSpec, Contact},
         messages::Broadcast,
@@ -362,8 +362,8 @@ impl AccountsState {
     }
 }
 
-fn problem(agent: &Identity) -> String {
-    format!("{PROMPT}/{agent}")
+fn problem(agent: &Identity) -> ProblemKey {
+    ProblemKey::from(format!("{PROMPT}/{agent}")).of(agent)
 }
 
 /// Reads the screen of an agent, if it lives; what that says is in the register afterwards.

@@ -6,12 +6,13 @@ use serde_json::json;
 use crate::{
     agent::accounts::hold::{Cause, Hold, shown},
     clock::Now,
+    ports::problems::ProblemKey,
     town::events::Event,
 };
 
 /// The key of the problem that this account is held.
-pub fn problem(hold: &Hold) -> String {
-    format!("account/{}/{}", hold.account, hold.cause.code())
+pub fn problem(hold: &Hold) -> ProblemKey {
+    ProblemKey::from(format!("account/{}/{}", hold.account, hold.cause.code())).critical()
 }
 
 /// The text for people, in the local time.

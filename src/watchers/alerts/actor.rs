@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use futures::future::{BoxFuture, join_all};
+use futures::future::BoxFuture;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use serde_json::{Value, json};
 
@@ -18,15 +18,16 @@ use crate::{
         Alert, Channel, Kind,
         levels::{Edge, Level, Levels},
         pace,
-        register::{ACTOR, News, Running, Step},
+        register::{ACTOR, Lost, News, Running, Step},
     },
     deps::Deps,
     ports::problems::OpenProblems,
     supervision::{
-        child::{Answer, ChildSpec, Contact},
+        child::{Address, Answer, ChildSpec, Contact},
         messages::Broadcast,
         work::{ReplyTo, Timer, Work},
     },
+    town::settings::Settings,
 };
 
 /// How often what lasts is read.
@@ -167,7 +168,8 @@ impl AlertsState {
         let channels = self.channels();
         self.deps.alerts.keep_channels(&channels);
         for channel in Channel::ALL.into_iter().filter(|channel| !channels.contains(channel)) {
-            self.deps.problems.clear(&problem(channel));
+            self.deps.problems.clear(problem(channel));
+            self.deps.problems.clear(lost_problem(channel));
         }
         if channels.is_empty() {
             self.reads = false;
@@ -215,6 +217,9 @@ impl AlertsState {
     /// Compares what lasts with what is open, and delivers.
     fn read(&mut self) {
         let channels = self.channels();
+        for channel in &channels {
+            report_lost(&self.deps, *channel, &self.deps.settings());
+        }
         let (levels, open) = (reading::levels(&self.deps, &self.problems), self.deps.alerts.open());
         let edges = self.levels.step(&levels, &open, self.deps.now().mono, self.began);
         for edge in &edges {
@@ -306,25 +311,39 @@ impl AlertsState {
     }
 }
 
-fn outside<'a>(deps: &'a Deps, settings: &'a crate::town::settings::Settings) -> Outside<'a> {
+fn outside<'a>(deps: &'a Deps, settings: &'a Settings) -> Outside<'a> {
     Outside { network: &*deps.network, commands: &*deps.commands, settings, root: deps.paths.root() }
 }
 
 /// Whether the root and every actor answer, and none is suspended.
 async fn all_answer(deps: &Deps, root: &RootAnswers) -> bool {
-    let actors: Vec<_> = deps.directory.by_name().into_values().collect();
-    if !actors.iter().all(|actor| actor.is_running()) {
+    if !deps.directory.by_name().values().all(Address::is_running) {
         return false;
     }
-    let asked = actors.iter().filter(|actor| actor.is_asked());
-    let answers = join_all(asked.map(|actor| actor.ask(ANSWER_WITHIN)));
-    let (root, answers) = futures::join!(root(ANSWER_WITHIN), answers);
-    root && answers.iter().all(Option::is_some)
+    let (root, answers) = futures::join!(root(ANSWER_WITHIN), deps.directory.ask_all(ANSWER_WITHIN));
+    root && answers.iter().all(|(_, answer)| answer.is_some())
 }
 
 /// The key of the problem that a channel does not take alerts.
 fn problem(channel: Channel) -> String {
     format!("notify/{channel}")
+}
+
+/// The key of the problem that a channel never got some alerts.
+fn lost_problem(channel: Channel) -> String {
+    format!("{}/lost", problem(channel))
+}
+
+/// Shows for a day that alerts were lost, also those that the last supervisor lost.
+fn report_lost(deps: &Deps, channel: Channel, settings: &Settings) {
+    let key = lost_problem(channel);
+    let Some(Lost { count, summary, .. }) = deps.alerts.lost(channel, deps.now().wall) else {
+        return deps.problems.clear(key);
+    };
+    let (target, s) = (sending::target(settings, channel), if count == 1 { "" } else { "s" });
+    let text = format!("{count} alert{s} never delivered by {channel} ({target}); the last: {summary}");
+    // It is an error in the log already.
+    deps.problems.note(key, text);
 }
 
 /// Makes one delivery and notes on disk what came of it.
@@ -349,12 +368,17 @@ async fn send(deps: &Deps, channel: Channel, alert: &Alert, ids: &[String]) {
                 key,
                 format!("alerts are not delivered by {channel} ({target}): {text}; tried again"),
             );
-            if given_up > 0 {
-                tracing::error!("{given_up} alerts were never delivered by {channel} ({target}): {text}");
-                if deps.alerts.waiting(channel) == 0 {
-                    deps.problems.clear(&problem(channel));
-                }
+            for alert in &given_up {
+                let summary = &alert.summary;
+                tracing::error!(
+                    reason = "alert_lost",
+                    "an alert was never delivered by {channel} ({target}): {text}; it said: {summary}"
+                );
             }
+            if deps.alerts.waiting(channel) == 0 {
+                deps.problems.clear(problem(channel));
+            }
+            report_lost(deps, channel, &settings);
             deps.alerts.save(deps).await;
         }
     }

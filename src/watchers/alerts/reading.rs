@@ -20,7 +20,7 @@ pub fn levels(deps: &Deps, problems: &OpenProblems) -> Vec<Level> {
     let (now, zone) = (deps.now(), deps.clock.zone());
     let holds = deps.accounts.view(now).0;
     levels.extend(holds.iter().filter(|hold| hold.lasts() && hold.confirmed).map(|hold| Level {
-        key: reports::problem(hold),
+        key: reports::problem(hold).name().to_owned(),
         kind: match hold.cause {
             Cause::UsageLimit => Kind::UsageLimit,
             Cause::LoggedOut => Kind::LoginLost,

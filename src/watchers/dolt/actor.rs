@@ -14,7 +14,10 @@ use crate::{
     clock::Now,
     deps::Deps,
     ledger::{gt, notify},
-    ports::dolt::NoAnswer,
+    ports::{
+        dolt::NoAnswer,
+        problems::{Condition, ProblemKey},
+    },
     supervision::{
         child::{ChildSpec, Contact},
         messages::{Report, ReportTo},
@@ -24,7 +27,7 @@ use crate::{
 };
 
 /// The key of the problem that it is down.
-const PROBLEM: &str = "dolt";
+const PROBLEM: ProblemKey = ProblemKey::named("dolt").meaning(Condition::BrokenTool);
 /// How long `gt dolt start` may take.
 const START: Duration = Duration::from_mins(1);
 

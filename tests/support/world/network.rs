@@ -13,6 +13,8 @@ use super::World;
 pub enum Serves {
     /// It answers with this status and body.
     Answer(u16, &'static str),
+    /// It refuses bodies with one of these texts for what is in them, and accepts others.
+    Refuses(&'static [&'static str]),
     /// It takes the request and does not answer in time.
     Hangs,
 }
@@ -49,12 +51,20 @@ impl Network for World {
             network.got.push((now, request.url.secret().to_owned(), request.body.clone()));
             network.serves.clone()
         };
+        let serves = match serves {
+            Serves::Refuses(texts) => {
+                let body = request.body.clone().unwrap_or_default();
+                let status = if texts.iter().any(|text| body.contains(text)) { 400 } else { 200 };
+                Serves::Answer(status, "ok")
+            }
+            serves => serves,
+        };
         match serves {
             Serves::Answer(status, body) => {
                 tokio::time::sleep(super::millis(20)).await;
                 Ok(Reply { status, body: body.as_bytes().to_vec() })
             }
-            Serves::Hangs => {
+            Serves::Hangs | Serves::Refuses(_) => {
                 tokio::time::sleep(request.limit).await;
                 Err(NoReply("no answer".to_owned()))
             }

@@ -8,7 +8,7 @@ use std::{
 use gastown_supervisor::{
     StatusReport,
     agent::history::{History, rendering},
-    alerts::register::Running,
+    alerts::{levels::of_problem, register::Running},
     control::{self, gather::gather},
     deps::Deps,
     ports::{
@@ -159,6 +159,15 @@ impl Supervisor {
         assert_eq!(town.problems.get("actors/silent"), None, "some did not answer a probe");
         assert!(took <= secs(1), "a probe was answered after {took:?}");
         town
+    }
+
+    /// What people are alerted to now: kind, and the agents.
+    pub fn alerts(&self) -> Vec<String> {
+        let levels = self.deps.problems.reader().select(of_problem);
+        levels
+            .iter()
+            .map(|it| format!("{} {}", it.kind.code(), it.agents.join(",")).trim().to_owned())
+            .collect()
     }
 
     /// One agent, by identity.

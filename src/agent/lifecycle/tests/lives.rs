@@ -26,7 +26,7 @@ fn event(name: &str, second: i64) -> Event {
             conversation: None,
         }),
         "no agent" => Event::StartEnded(StartEnd::NeverAppeared("60s".into())),
-        "no program" => Event::StartEnded(StartEnd::Impossible("no claude".into())),
+        "no program" => Event::StartEnded(StartEnd::NoProgram("no claude".into())),
         "stopped" => Event::StopEnded(StopEnd::Ended),
         "cleared" => Event::Cleared,
         "released" => Event::Released,

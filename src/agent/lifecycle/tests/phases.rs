@@ -314,7 +314,7 @@ fn the_starts_in_a_row_that_gt_did_not_make_are_counted() {
     for (name, end, expected) in [
         ("again", not_by_gt(), Some(2)),
         ("nothing was done", StartEnd::Unclear("tmux".into()), Some(1)),
-        ("another failure", StartEnd::Impossible("no program".into()), None),
+        ("another failure", StartEnd::NoProgram("no program".into()), None),
         ("it ended", StartEnd::Ended(key()), None),
         ("it is up", StartEnd::Up { session: key(), took: Duration::ZERO, conversation: None }, None),
     ] {
