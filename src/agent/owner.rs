@@ -27,6 +27,8 @@ use crate::{
     agent::requests::{Request, Stage},
     clock::Now,
     deps::Deps,
+    ledger::snapshot::Hook,
+    processes::Process,
     sessions::{
         death::{Death, Sign},
         scan::Scan,
@@ -99,6 +101,8 @@ pub struct Owner {
     seen_alive: Option<Timestamp>,
     /// For a polecat: the work on its hook when last probed.
     hook: Option<String>,
+    /// The process that it was when last scanned, and the id of that session.
+    process: Option<(String, Process)>,
     /// The request in progress.
     attending: Option<Request>,
     /// Whether the stop that ended last ended anything.
@@ -143,6 +147,7 @@ impl Owner {
             last_death: None,
             seen_alive,
             hook: None,
+            process: None,
             attending: None,
             stopped: false,
             start_failed: false,
@@ -265,6 +270,11 @@ impl Owner {
     pub fn scanned(&mut self, scan: &Scan) {
         if self.is_alive() && scan.sessions.is_ok() && !self.is_news(scan) {
             self.seen_alive = Some(scan.begun.wall);
+        }
+        if let State::Alive { session, .. } = self.state()
+            && let Some(process) = self.deps.records.process_in(&self.spec.identity, scan)
+        {
+            self.process = Some((session.id.clone(), process));
         }
     }
 
@@ -583,7 +593,17 @@ impl Owner {
                 next = until;
             }
         }
+        let session = match self.state() {
+            State::Alive { session, .. } => Some(session),
+            _ => None,
+        };
+        let process = self.process.as_ref().filter(|(id, _)| session.is_some_and(|it| it.id == *id));
         AgentStatus {
+            program: process.and_then(|(_, process)| process.names.first().cloned()),
+            pid: process.map(|(_, process)| process.pid),
+            hook: self.hook_for_people(),
+            started_at: session.map(|session| session.created),
+            last_exit: self.deps.records.last_exit(&self.spec.identity),
             identity: self.spec.identity.to_string(),
             role: self.spec.identity.role().to_string(),
             rig: self.spec.identity.rig().map(ToString::to_string),
@@ -597,6 +617,16 @@ impl Owner {
             activity: doing.0,
             activity_doubt: doing.1,
             last_end: self.last_end.clone(),
+        }
+    }
+
+    /// The bead on its hook, as its rig's beads were last read; of a polecat of which these say nothing, as it was last probed.
+    fn hook_for_people(&self) -> Option<String> {
+        let snapshot = self.spec.identity.rig().and_then(|rig| self.deps.snapshot(rig));
+        match snapshot.and_then(|snapshot| snapshot.hook(&self.spec.identity)) {
+            Some(Hook::Bead(bead)) => Some(bead),
+            Some(Hook::Nothing) => None,
+            None => self.hook.clone(),
         }
     }
 

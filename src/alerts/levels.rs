@@ -48,7 +48,7 @@ pub fn of_problem(key: &str, text: &str) -> Option<Level> {
     let level = |kind, key: String, agents| Some(Level { key, kind, summary: text.to_owned(), agents });
     match parts[..] {
         ["command", _] => level(Kind::MissingProgram, key.to_owned(), vec![]),
-        ["sessions" | "dolt"] | ["ledger", "bd_migrate" | "bd_server"] => {
+        ["sessions" | "dolt"] | ["ledger", "bd_migrate" | "bd_server" | "bd_hung"] => {
             level(Kind::BrokenTool, key.to_owned(), vec![])
         }
         // One disk, one alert, however many files are on it.

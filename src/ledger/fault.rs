@@ -1,6 +1,6 @@
-//! Faults: what `bd` says when it cannot use a database at all (1.0, with Dolt).
+//! Faults: that `bd` cannot use a database at all: it hangs, or says so itself (1.0, with Dolt).
 //!
-//! One cause makes many reads fail, in many places: it is one problem, in the words of `bd`. Who reads reports nothing
+//! One cause makes many reads fail, in many places: it is one problem, in the words of `bd` where it has any. Who reads reports nothing
 //! then, and what was read is unknown.
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -17,10 +17,12 @@ pub enum Fault {
     NeedsMigration,
     /// The Dolt server does not answer.
     NoServer,
+    /// `bd` did not end within its limit.
+    Hung,
 }
 
 impl Fault {
-    const ALL: [Fault; 2] = [Fault::NeedsMigration, Fault::NoServer];
+    const ALL: [Fault; 3] = [Fault::NeedsMigration, Fault::NoServer, Fault::Hung];
 
     /// The fault that this error of `bd`, or of `gt` in its words, tells of; `None` for any other error.
     pub fn of(error: &str) -> Option<Fault> {
@@ -40,6 +42,7 @@ impl Fault {
         match self {
             Fault::NeedsMigration => "ledger/bd_migrate",
             Fault::NoServer => "ledger/bd_server",
+            Fault::Hung => "ledger/bd_hung",
         }
     }
 
@@ -53,12 +56,16 @@ impl Fault {
                 "bd cannot reach the Dolt server: {said}; see `gt dolt status`, start it with `gt dolt start` (sessions stay as \
                  they are)"
             ),
+            Fault::Hung => format!(
+                "bd does not answer: {said}; polecats that die are not restarted while their beads cannot be read; find out what it \
+                 waits for, such as a lock of another bd"
+            ),
         }
     }
 }
 
 /// The faults that last, by database and subcommand, as one subcommand may fail where another does not; that a database has no
-/// server is over when any succeeds. It survives the crash of any actor.
+/// server is over when any succeeds, and that `bd` hangs when any ends. It survives the crash of any actor.
 #[derive(Debug, Clone, Default)]
 pub struct Faults(Arc<Mutex<BTreeMap<(Database, String), (Fault, String)>>>);
 
@@ -99,6 +106,30 @@ impl Faults {
             self.report(ports);
         }
         is_one
+    }
+
+    /// Notes that a run did not end within its limit, and why it was ended then.
+    pub fn hung(&self, ports: &Ports, database: &Database, subcommand: &str, why: &str) {
+        let key = (database.clone(), subcommand.to_owned());
+        {
+            let mut faults = self.0.lock();
+            let before = faults.values().find(|(fault, _)| *fault == Fault::Hung).cloned();
+            faults.insert(key, before.unwrap_or_else(|| (Fault::Hung, in_one_line(why))));
+        }
+        self.report(ports);
+    }
+
+    /// Notes that a run ended, however it did.
+    pub fn ended(&self, ports: &Ports, database: &Database) {
+        let was_hung = {
+            let mut faults = self.0.lock();
+            let before = faults.len();
+            faults.retain(|(its, _), (fault, _)| its != database || *fault != Fault::Hung);
+            faults.len() < before
+        };
+        if was_hung {
+            self.report(ports);
+        }
     }
 
     /// Reports each kind once.

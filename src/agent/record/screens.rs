@@ -214,6 +214,12 @@ impl Records {
         Some(living.collect())
     }
 
+    /// The process that is this agent, in this scan; `None` when the scan does not show it alive.
+    pub fn process_in(&self, identity: &Identity, scan: &Scan) -> Option<Process> {
+        let (Ok(_), Ok(trees)) = (&scan.sessions, &scan.trees) else { return None };
+        Some(self.agents.lock().get(identity)?.watched.as_ref()?.living_in(scan, trees)?.process)
+    }
+
     fn watched<A>(&self, identity: &Identity, change: impl FnOnce(&mut Watched) -> A) -> Option<A> {
         self.agents.lock().get_mut(identity)?.watched.as_mut().map(change)
     }
