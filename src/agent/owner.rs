@@ -28,7 +28,6 @@ use crate::{
     clock::Now,
     deps::Deps,
     ledger::snapshot::Hook,
-    processes::Process,
     sessions::{
         death::{Death, Sign},
         scan::Scan,
@@ -101,8 +100,6 @@ pub struct Owner {
     seen_alive: Option<Timestamp>,
     /// For a polecat: the work on its hook when last probed.
     hook: Option<String>,
-    /// The process that it was when last scanned, and the id of that session.
-    process: Option<(String, Process)>,
     /// The request in progress.
     attending: Option<Request>,
     /// Whether the stop that ended last ended anything.
@@ -147,7 +144,6 @@ impl Owner {
             last_death: None,
             seen_alive,
             hook: None,
-            process: None,
             attending: None,
             stopped: false,
             start_failed: false,
@@ -270,11 +266,6 @@ impl Owner {
     pub fn scanned(&mut self, scan: &Scan) {
         if self.is_alive() && scan.sessions.is_ok() && !self.is_news(scan) {
             self.seen_alive = Some(scan.begun.wall);
-        }
-        if let State::Alive { session, .. } = self.state()
-            && let Some(process) = self.deps.records.process_in(&self.spec.identity, scan)
-        {
-            self.process = Some((session.id.clone(), process));
         }
     }
 
@@ -597,10 +588,10 @@ impl Owner {
             State::Alive { session, .. } => Some(session),
             _ => None,
         };
-        let process = self.process.as_ref().filter(|(id, _)| session.is_some_and(|it| it.id == *id));
+        let process = session.and_then(|it| self.deps.records.process(&self.spec.identity, &it.id));
         AgentStatus {
-            program: process.and_then(|(_, process)| process.names.first().cloned()),
-            pid: process.map(|(_, process)| process.pid),
+            pid: process.as_ref().map(|process| process.pid),
+            program: process.and_then(|process| process.names.into_iter().next()),
             hook: self.hook_for_people(),
             started_at: session.map(|session| session.created),
             last_exit: self.deps.records.last_exit(&self.spec.identity),

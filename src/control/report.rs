@@ -171,7 +171,7 @@ pub struct AgentReport {
     pub activity_detail: Option<String>,
     /// Why its transcript does not say what it is doing, where that is known.
     pub activity_doubt: Option<String>,
-    /// The name of the process that is the agent, such as `claude`, while it is alive and once a scan showed it.
+    /// The name of the process that is the agent, such as `claude`, while it is alive.
     pub program: Option<String>,
     /// The PID of that process.
     pub pid: Option<u32>,

@@ -33,7 +33,7 @@ pub struct AgentStatus {
     pub activity_doubt: Option<String>,
     /// Its last end that nobody intended.
     pub last_end: Option<End>,
-    /// The name of the process that is the agent, as last seen.
+    /// The name of the process that is the agent, as of the last probe.
     pub program: Option<String>,
     /// The PID of that process.
     pub pid: Option<u32>,

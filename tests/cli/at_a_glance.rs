@@ -185,6 +185,7 @@ fn what_is_to_be_examined_is_a_problem_while_it_lasts() {
     closes(&town, unsupervised);
 
     town.wait_started(&["deacon"]);
+    town.put("demo/doze-deacon", "");
     town.put("deacon/heartbeat.json", heartbeat_of(20));
     opens(&town, "deacon/heartbeat_stale", "warning", Some("deacon"), "its heartbeat is old");
     town.put("deacon/heartbeat.json", heartbeat_of(0));

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::{
     among_others,
     full_disk::{full, make_room, start_with_room},
-    support::{background::answer, process, recording::kill_agent, supervisor::Supervisor, town::Town},
+    support::{background::answer, recording::kill_agent, supervisor::Supervisor, town::Town},
 };
 
 /// Its rigs: with a witness and a refinery each, twelve agents.
@@ -113,13 +113,9 @@ fn each_is_named_first_and_is_wrong() {
     assert_eq!(day.town.ask(&["clear-backoff", "a2/witness"]).code, Some(0));
     day.is_over("a missing program", "a2/witness cannot be started");
 
-    for _ in 0..3 {
-        day.town.wait("a life of it", || {
-            day.first_lines().contains("crash loop") || day.town.incarnation("gt-a3-witness").is_some()
-        });
-        if let Some((_, pid)) = day.town.incarnation("gt-a3-witness") {
-            process::signal(pid, Signal::KILL);
-        }
+    for lives in 1..=3 {
+        day.town.wait("a life of it", || day.town.started("a3/witness") == lives);
+        kill_agent(&day.town, "gt-a3-witness");
     }
     day.shows("a crash loop", "1 crash loop", "a3/witness");
     assert_eq!(day.town.ask(&["clear-backoff", "a3/witness"]).code, Some(0));
