@@ -62,7 +62,9 @@ impl Reports {
     fn of(report: &StatusReport, now: Timestamp) -> Self {
         let (errors, others): (Vec<_>, Vec<_>) =
             report.problem_list.iter().partition(|it| it.severity == severity::Severity::Error);
-        let errors = errors.into_iter().map(|it| it.text.clone());
+        // The files are examined here, too.
+        let is_of_file = |key: &str| key.starts_with("settings") || key.starts_with("file/");
+        let errors = errors.into_iter().filter(|it| !is_of_file(&it.key)).map(|it| it.text.clone());
         let mass_death = summary::mass_death(report, now);
         Reports { errors: mass_death.into_iter().chain(errors).collect(), others: others.len() }
     }

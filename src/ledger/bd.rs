@@ -33,8 +33,8 @@ pub async fn run(
     for database in touches {
         let subcommand = words.first().copied().unwrap_or_default();
         match &ran {
-            Err(hung @ CommandError::TimedOut { .. }) => {
-                ledger.faults.hung(ledger, database, subcommand, &hung.to_string())
+            Err(CommandError::TimedOut { limit, .. }) => {
+                ledger.faults.hung(ledger, database, subcommand, *limit)
             }
             ended => {
                 ledger.faults.ended(ledger, database);

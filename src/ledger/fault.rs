@@ -3,12 +3,12 @@
 //! One cause makes many reads fail, in many places: it is one problem, in the words of `bd` where it has any. Who reads reports nothing
 //! then, and what was read is unknown.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 
 use super::databases::Database;
-use crate::{ports::Ports, town::reading::shorten};
+use crate::{go_duration, ports::Ports, town::reading::shorten};
 
 /// A reason why no read of a database succeeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,13 +108,17 @@ impl Faults {
         is_one
     }
 
-    /// Notes that a run did not end within its limit, and why it was ended then.
-    pub fn hung(&self, ports: &Ports, database: &Database, subcommand: &str, why: &str) {
+    /// Notes that a run did not end within its limit.
+    pub fn hung(&self, ports: &Ports, database: &Database, subcommand: &str, limit: Duration) {
         let key = (database.clone(), subcommand.to_owned());
         {
             let mut faults = self.0.lock();
             let before = faults.values().find(|(fault, _)| *fault == Fault::Hung).cloned();
-            faults.insert(key, before.unwrap_or_else(|| (Fault::Hung, in_one_line(why))));
+            let said = || {
+                let limit = go_duration::short(limit);
+                format!("`bd {subcommand}` did not end within {limit} and was killed")
+            };
+            faults.insert(key, before.unwrap_or_else(|| (Fault::Hung, said())));
         }
         self.report(ports);
     }

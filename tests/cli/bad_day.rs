@@ -65,9 +65,7 @@ impl Day {
 
     /// Waits until both say it.
     fn shows(&self, what: &str, in_status: &str, in_doctor: &str) {
-        self.town.wait(&format!("{what}: {in_status:?} in\n{}", self.first_lines()), || {
-            self.first_lines().contains(in_status)
-        });
+        self.town.wait(what, || self.first_lines().contains(in_status));
         let (wrong, code) = self.doctor();
         assert_eq!(code, Some(1), "{what}: {wrong}");
         assert!(wrong.contains(in_doctor), "{what}: {wrong}");
