@@ -30,7 +30,10 @@ impl Fault {
         if says("bd migrate") || says("column ") && says(" could not be found") {
             return Some(Fault::NeedsMigration);
         }
-        (says("Dolt server unreachable") || says("Dolt server may not be running")).then_some(Fault::NoServer)
+        if says("Dolt server unreachable") || says("Dolt server may not be running") {
+            return Some(Fault::NoServer);
+        }
+        (says(" did not end within ") && is_of_bd(error)).then_some(Fault::Hung)
     }
 
     /// Whether this error of `bd` is an answer all the same: a bead that does not exist was looked for.
@@ -148,6 +151,12 @@ impl Faults {
     }
 }
 
+/// Whether the command line that an error names is one of `bd`.
+fn is_of_bd(error: &str) -> bool {
+    let program = error.split('`').nth(1).and_then(|line| line.split(' ').next());
+    program.is_some_and(|program| program == "bd" || program.ends_with("/bd"))
+}
+
 /// What `bd` said in several lines.
 fn in_one_line(said: &str) -> String {
     // Within JSON a line ends as `\n`.
@@ -182,6 +191,9 @@ mod tests {
             ("missing", missing, None),
             ("locked", "database is locked", None),
             ("a file", "file could not be found", None),
+            ("it hangs", "x: `bd show a` did not end within 30s and was killed", Some(Fault::Hung)),
+            ("by its path", "`/opt/bd show a` did not end within 30s and was killed", Some(Fault::Hung)),
+            ("gt hangs", "`gt mail inbox` did not end within 30s and was killed", None),
         ] {
             assert_eq!(Fault::of(error), expected, "{name}");
         }

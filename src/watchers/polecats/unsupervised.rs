@@ -31,7 +31,7 @@ pub async fn report(deps: &Deps, rig: &RigPlan, sessions: &[Arc<Session>], trees
     let mut texts = Vec::new();
     for session in sessions {
         match is_an_agent(deps, rig, session, trees).await {
-            Some(Some(name)) => texts.push(text(rig, &session.name, &name)),
+            Some(Some(name)) => texts.push(text(deps, rig, &session.name, &name)),
             Some(None) => {}
             // The next heartbeat may find it out.
             None => return,
@@ -79,10 +79,11 @@ async fn is_of_this_town(deps: &Deps, session: &Session) -> Option<bool> {
     Some(false)
 }
 
-fn text(rig: &RigPlan, session: &str, name: &AgentName) -> String {
-    let (rig, session) = (&rig.name, terminal::one_line(session));
+fn text(deps: &Deps, rig: &RigPlan, session: &str, name: &AgentName) -> String {
+    let (rig, attach) = (&rig.name, deps.sessions.place().attach(session));
+    let session = terminal::one_line(session);
     format!(
-        "an agent runs in session {session}, but there is no directory {rig}/polecats/{name}: nobody supervises it; look at it \
-         with `tmux attach`, and end the session when nothing in it is needed"
+        "an agent runs in session {session}, but there is no directory {rig}/polecats/{name}: nobody supervises it; to look at it, \
+         run `{attach}`, and end the session when nothing in it is needed"
     )
 }
