@@ -10,6 +10,7 @@ fn which_problems_are_alerts() {
         ("sessions", Some((Kind::BrokenTool, "sessions", vec![]))),
         ("dolt", Some((Kind::BrokenTool, "dolt", vec![]))),
         ("ledger/bd_server", Some((Kind::BrokenTool, "ledger/bd_server", vec![]))),
+        ("ledger/bd_hung", Some((Kind::BrokenTool, "ledger/bd_hung", vec![]))),
         ("ledger/inbox/messages", None),
         ("ledger/crash_log", None),
         ("events/write", Some((Kind::CannotWrite, "write", vec![]))),

@@ -119,7 +119,8 @@ impl Faults {
             let before = faults.values().find(|(fault, _)| *fault == Fault::Hung).cloned();
             let said = || {
                 let limit = go_duration::short(limit);
-                format!("`bd {subcommand}` did not end within {limit} and was killed")
+                let whose = database.rig().map(|rig| format!(" for rig {rig}")).unwrap_or_default();
+                format!("`bd {subcommand}`{whose} did not end within {limit} and was killed")
             };
             faults.insert(key, before.unwrap_or_else(|| (Fault::Hung, said())));
         }

@@ -49,7 +49,9 @@ async fn is_an_agent(
 ) -> Option<Option<AgentName>> {
     let trees = trees.as_ref().ok()?;
     let Some(name) = polecat(deps, rig, &session.name) else { return Some(None) };
-    if !is_of_this_town(deps, session).await? {
+    // One that has a directory is, or will be, supervised; where the directories cannot be read, nobody knows.
+    let has_directory = deps.files.is_dir(&deps.paths.polecats(&rig.name).join(name.as_str())).await.ok()?;
+    if has_directory || !is_of_this_town(deps, session).await? {
         return Some(None);
     }
     let naming = deps.settings().tmux.naming;
