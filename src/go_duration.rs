@@ -1,7 +1,9 @@
-//! Durations as Go programs spell them: `500ms`, `1h30m`, and `31m0s` in texts that people and scripts search for.
+//! Durations as Go programs spell them, and as people read them.
 //!
 //! The settings, `mayor/daemon.json` and the log lines of Gas Town all use the form of Go's `time.ParseDuration` and
-//! `time.Duration.String`. This module must not know what a duration is for; the caller checks bounds.
+//! `time.Duration.String`. What is written for people is the same form without units that say nothing ([`short`]: `2h`, `1m5s`), so
+//! that it can be copied into the settings; an [`age`] has days, too. Only texts of Gas Town's own that scripts search for have the
+//! form with zeros ([`format`]: `31m0s`). This module must not know what a duration is for; the caller checks bounds.
 
 use std::time::Duration;
 
@@ -122,14 +124,45 @@ fn decimal(value: u128, one: u128, unit: &str) -> String {
     format!("{whole}.{}{unit}", fraction.trim_end_matches('0'))
 }
 
+/// The duration as people read it: as [`format`] without zero units, `2h`, `1h30m`, `1m5s`, `500ms`, `0s`. [`parse`] reads it.
+pub fn short(duration: Duration) -> String {
+    let text = format(duration);
+    match text.strip_suffix("m0s") {
+        Some(rest) => format!("{rest}m"),
+        None => text,
+    }
+    .replace("h0m", "h")
+}
+
+/// As [`short`], rounded as [`format_minutes`] does.
+pub fn short_minutes(duration: Duration) -> String {
+    short(to_minutes(duration))
+}
+
+/// An age as people read it, in its two largest units: `59s`, `1m5s`, `2h`, `1d3h`.
+pub fn age(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (days, hours) = (seconds / 86_400, seconds / 3600 % 24);
+    match (days, hours) {
+        (0, 0) => short(Duration::from_secs(seconds)),
+        (0, _) => short(Duration::from_secs(seconds / 60 * 60)),
+        (_, 0) => format!("{days}d"),
+        _ => format!("{days}d{hours}h"),
+    }
+}
+
 /// An age in Go's form: rounded to the whole minute (half a minute rounds up), `31m0s`; below one minute truncated to
 /// the second, `4s`.
 pub fn format_minutes(duration: Duration) -> String {
+    format(to_minutes(duration))
+}
+
+fn to_minutes(duration: Duration) -> Duration {
     if duration < Duration::from_secs(60) {
-        return format(Duration::from_secs(duration.as_secs()));
+        return Duration::from_secs(duration.as_secs());
     }
     let minutes = duration.as_secs() / 60 + u64::from(duration.as_secs() % 60 >= 30);
-    format(Duration::from_secs(minutes.saturating_mul(60)))
+    Duration::from_secs(minutes.saturating_mul(60))
 }
 
 #[cfg(test)]
@@ -217,6 +250,37 @@ mod tests {
     }
 
     #[test]
+    fn as_people_read_them() {
+        for (text, expected) in [
+            ("0s", "0s"),
+            ("500ms", "500ms"),
+            ("90s", "1m30s"),
+            ("10m", "10m"),
+            ("60m", "1h"),
+            ("3605s", "1h5s"),
+            ("90m", "1h30m"),
+            ("100h", "100h"),
+            ("10m0.5s", "10m0.5s"),
+        ] {
+            assert_eq!(short(parse(text).unwrap()), expected, "{text}");
+        }
+        assert_eq!(short_minutes(Duration::from_secs(31 * 60 + 7)), "31m");
+        for (seconds, text) in [
+            (0, "0s"),
+            (59, "59s"),
+            (60, "1m"),
+            (61, "1m1s"),
+            (3_600, "1h"),
+            (3_700, "1h1m"),
+            (86_399, "23h59m"),
+            (86_400, "1d"),
+            (90_000, "1d1h"),
+        ] {
+            assert_eq!(age(Duration::from_secs(seconds)), text, "{seconds}");
+        }
+    }
+
+    #[test]
     fn ages_are_rounded_to_the_minute_from_one_minute_on() {
         for (seconds, text) in [
             (0, "0s"),
@@ -239,6 +303,7 @@ mod tests {
             let _ = parse(&text);
             let duration = Duration::from_nanos(nanos);
             proptest::prop_assert_eq!(parse(&format(duration)), Ok(duration));
+            proptest::prop_assert_eq!(parse(&short(duration)), Ok(duration));
         }
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! In JSON, in files and in texts that rules make, times are in UTC. Only what is printed for people goes through here.
 
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 use regex::{Captures, Regex};
+
+use crate::go_duration;
 
 /// A time in UTC within a text, as [`Timestamp`] prints it.
 static IN_TEXT: LazyLock<Option<Regex>> =
@@ -40,16 +42,9 @@ impl LocalTime {
         at.strftime(form).to_string()
     }
 
-    /// How long ago a time was, in its two largest units.
+    /// How long ago a time was, in its two largest units; no time for one that is ahead.
     pub fn age(&self, at: Timestamp) -> String {
-        let seconds = self.now().duration_since(at).as_secs().max(0);
-        let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-        match seconds {
-            0..60 => format!("{seconds}s"),
-            60..3600 => format!("{minutes}m{}s", seconds % 60),
-            3600..86_400 => format!("{hours}h{}m", minutes % 60),
-            _ => format!("{days}d{}h", hours % 24),
-        }
+        go_duration::age(Duration::try_from(self.now().duration_since(at)).unwrap_or_default())
     }
 
     /// A text with the times in it as [`time`](Self::time) shows them.

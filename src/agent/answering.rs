@@ -67,7 +67,7 @@ pub async fn step(
             let why = format!(
                 "the screen does not show that {} arrived within {}",
                 name(key),
-                go_duration::format(patience)
+                go_duration::short(patience)
             );
             screens::left_to_people(deps, spec, &title(), &why);
             Ok(Progress::Left)

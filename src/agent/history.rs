@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::phase::Phase;
+use crate::supervision::status::Exit;
 
 mod ending;
 mod entry;
@@ -87,8 +88,19 @@ impl History {
 
     /// How it died last, if that was after this time.
     pub fn last_death(&self, since: Timestamp) -> Option<&Ending> {
-        let last = self.entries.iter().rev().find(|it| it.death.is_some());
-        last.filter(|it| it.latest() >= since)?.death.as_deref()
+        let (at, death) = self.deaths().next()?;
+        (at >= since).then_some(death)
+    }
+
+    /// How it died last, in short.
+    pub fn last_exit(&self) -> Option<Exit> {
+        let (at, death) = self.deaths().next()?;
+        Some(Exit { at, exit: death.exit, signal: death.signal.clone() })
+    }
+
+    /// When and how it died, the latest death first.
+    fn deaths(&self) -> impl Iterator<Item = (Timestamp, &Ending)> {
+        self.entries.iter().rev().filter_map(|it| Some((it.latest(), it.death.as_deref()?)))
     }
 
     /// Whether the last change led to where this one does, so that it is only found out again. That one runs, or is being

@@ -290,6 +290,9 @@ async fn presence(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse, known: &mut K
     if judged != Liveness::Dead || !session.has_lost_sight() {
         elsewhere::in_sight(deps, spec);
     }
+    if let (Liveness::Alive, Some(pane), Ok(trees), Some(names)) = (&judged, &pane, &trees, &known.names) {
+        deps.records.note_process(&spec.identity, pane, trees, names);
+    }
     let key: SessionKey = key(&session);
     let presence = match judged {
         Liveness::Unknown(why) => return (Presence::Unknown(why), None),

@@ -27,6 +27,7 @@ use crate::{
     agent::requests::{Request, Stage},
     clock::Now,
     deps::Deps,
+    ledger::snapshot::Hook,
     sessions::{
         death::{Death, Sign},
         scan::Scan,
@@ -598,7 +599,17 @@ impl Owner {
                 next = until;
             }
         }
+        let session = match self.state() {
+            State::Alive { session, .. } => Some(session),
+            _ => None,
+        };
+        let process = session.and_then(|it| self.deps.records.process(&self.spec.identity, &it.id));
         AgentStatus {
+            pid: process.as_ref().map(|process| process.pid),
+            program: process.and_then(|process| process.names.into_iter().next()),
+            hook: self.hook_for_people(),
+            started_at: session.map(|session| session.created),
+            last_exit: self.deps.records.last_exit(&self.spec.identity),
             identity: self.spec.identity.to_string(),
             role: self.spec.identity.role().to_string(),
             rig: self.spec.identity.rig().map(ToString::to_string),
@@ -612,6 +623,16 @@ impl Owner {
             activity: doing.0,
             activity_doubt: doing.1,
             last_end: self.last_end.clone(),
+        }
+    }
+
+    /// The bead on its hook, as its rig's beads were last read; of a polecat of which these say nothing, as it was last probed.
+    fn hook_for_people(&self) -> Option<String> {
+        let snapshot = self.spec.identity.rig().and_then(|rig| self.deps.snapshot(rig));
+        match snapshot.and_then(|snapshot| snapshot.hook(&self.spec.identity)) {
+            Some(Hook::Bead(bead)) => Some(bead),
+            Some(Hook::Nothing) => None,
+            None => self.hook.clone(),
         }
     }
 

@@ -253,7 +253,7 @@ async fn run(deps: &Deps, spec: &AgentSpec) -> Result<(), String> {
         if deps.now().since(begun) >= within {
             return Err(format!(
                 "it was started and not seen within {}; run `gt nudge-poller {}` in the town's directory to see why",
-                go_duration::format(within),
+                go_duration::short(within),
                 spec.session
             ));
         }

@@ -13,7 +13,7 @@ use self::{
 };
 use crate::{
     deps::Deps,
-    ledger::{ahead, beads, installed},
+    ledger::{ahead, beads, fault::Fault, installed},
     terminal,
     town::{
         bead::Bead,
@@ -43,7 +43,7 @@ pub async fn read(deps: &Deps) {
     let ids: Vec<String> = Role::ALL.iter().flat_map(|role| ids(*role)).collect();
     let found = match beads::all(ahead::read(deps, &ids).await) {
         Ok(found) => found,
-        Err(why) if installed::is_reported(&why) => {
+        Err(why) if installed::is_reported(&why) || Fault::of(&why).is_some() => {
             deps.problems.clear(PROBLEM);
             return;
         }

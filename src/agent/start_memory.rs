@@ -222,7 +222,7 @@ impl Ticket {
                     let first = queue.waiting.values().next().map_or(why, |first| first.why);
                     let text = format!(
                         "starts have waited for memory for more than {}: {}; end what takes it, or set start.memory lower",
-                        go_duration::format(settings.report_after),
+                        go_duration::short(settings.report_after),
                         first.condition(),
                     );
                     // Logged once; what is wrong may change while it lasts.
@@ -373,9 +373,7 @@ mod tests {
         assert_eq!(later.ask(Some(short), at(299), &settings), (Some(short), true));
         assert!(problems.open().is_empty());
         assert_eq!(later.ask(Some(short), at(300), &settings), (Some(short), true));
-        assert!(
-            problems.open()["memory"].contains("for more than 5m0s: less than 3 B of 100 B is available;")
-        );
+        assert!(problems.open()["memory"].contains("for more than 5m: less than 3 B of 100 B is available;"));
         let lower = Shortage::Available(left(1, 100).unwrap(), 2);
         assert_eq!(first.ask(Some(lower), at(301), &settings), (Some(lower), true));
         assert!(problems.open()["memory"].contains("less than 2 B of 100 B"), "the setting was lowered");

@@ -50,7 +50,7 @@ impl WaitArguments {
 pub fn act(town: &TownArgument, agent: &str, order: Order) -> anyhow::Result<ExitCode> {
     let client = town.client()?;
     let local = |text: &str| LocalTime::new(SystemClock::new().now().wall, &TimeZone::system()).text(text);
-    let limit = go_duration::format(order.patience);
+    let limit = go_duration::short(order.patience);
     let at = |at: &At| match at {
         At::Busy(why) => complain(&local(&format!(
             "waiting up to {limit} until it is idle: {why} (`--now` does not wait)"

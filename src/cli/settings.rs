@@ -47,7 +47,7 @@ pub struct SettingsArguments {
     /// Check this file instead, as if it were the settings/supervisor.json of the town
     #[arg(long, value_name = "FILE")]
     check: Option<PathBuf>,
-    /// Print JSON: `{"heartbeat.interval": {"value": "3m0s", "from": "default"}, …}`
+    /// Print JSON: `{"heartbeat.interval": {"value": "3m", "from": "default"}, …}`
     #[arg(long, conflicts_with = "check")]
     json: bool,
 }
@@ -208,7 +208,7 @@ mod tests {
             let line = text.lines().find(|line| line.starts_with(&format!("{key} ")));
             line.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
         };
-        assert_eq!(line("heartbeat.interval"), "heartbeat.interval \"3m0s\" default");
+        assert_eq!(line("heartbeat.interval"), "heartbeat.interval \"3m\" default");
         assert_eq!(line("kill.grace"), "kill.grace \"2s\" settings/supervisor.json:3");
         assert_eq!(line("start.memory.min_available"), "start.memory.min_available \"3%\" default");
         assert_eq!(line("patrols.deacon.enabled"), "patrols.deacon.enabled true settings/config.json:7");

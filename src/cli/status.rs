@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, process::ExitCode, time::Duration};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use clap_complete::ArgValueCompleter;
 use jiff::tz::TimeZone;
 
@@ -52,6 +52,9 @@ pub struct StatusArguments {
     names: Vec<String>,
     #[command(flatten)]
     town: TownArgument,
+    /// Show more columns: program, PID, hook, uptime and last exit
+    #[arg(long, short, value_name = "FORMAT", conflicts_with_all = ["json", "quiet"])]
+    output: Option<Output>,
     /// Show only agents that are not as they should be
     #[arg(long)]
     not_ok: bool,
@@ -64,6 +67,13 @@ pub struct StatusArguments {
     /// Print JSON, in the shape of GET /v1/status
     #[arg(long)]
     json: bool,
+}
+
+/// How the page is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// With more columns.
+    Wide,
 }
 
 /// Prints the status, and returns the exit code for its source.
@@ -80,7 +90,7 @@ pub fn status(arguments: &StatusArguments) -> anyhow::Result<ExitCode> {
         if on_a_terminal || last.as_ref() != Some(&answer) {
             // From the top of an empty screen.
             written(if on_a_terminal { "\x1b[H\x1b[2J" } else { "" })?;
-            print(&text(&answer)?)?;
+            print(&text(&answer, arguments.output)?)?;
             last = Some(answer);
         }
         asked(async {
@@ -103,15 +113,19 @@ fn show(arguments: &StatusArguments, answer: Answer<StatusReport>) -> anyhow::Re
     match (arguments.quiet, arguments.json) {
         (true, _) => {}
         (false, true) => print_json(report)?,
-        (false, false) => print(&text(&answer)?)?,
+        (false, false) => print(&text(&answer, arguments.output)?)?,
     }
     Ok(code)
 }
 
-fn text(answer: &Answer<StatusReport>) -> anyhow::Result<String> {
+fn text(answer: &Answer<StatusReport>, output: Option<Output>) -> anyhow::Result<String> {
     let now = SystemClock::new().now().wall;
-    let page =
-        Page { local: LocalTime::new(now, &TimeZone::system()), plain: plain(), width: terminal_width() };
+    let page = Page {
+        local: LocalTime::new(now, &TimeZone::system()),
+        plain: plain(),
+        width: terminal_width(),
+        wide: output == Some(Output::Wide),
+    };
     let (Answer::Live(report) | Answer::Unresponsive(report, _) | Answer::Offline(report)) = answer;
     let silent = if let Answer::Unresponsive(_, why) = answer { Some(terminal::one_line(why)) } else { None };
     Ok(page.text(&terminal::report(report)?, silent.as_deref()))

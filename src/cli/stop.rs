@@ -66,11 +66,11 @@ pub async fn stop_in(paths: &TownPaths, limit: Duration) -> anyhow::Result<()> {
         biased;
         stopped = &mut stopping => stopped,
         () = tokio::time::sleep(QUIET) => {
-            complain(&format!("waiting up to {} for PID {pid} to exit", go_duration::format(limit)));
+            complain(&format!("waiting up to {} for PID {pid} to exit", go_duration::short(limit)));
             stopping.await
         }
     };
-    let limit = go_duration::format(limit);
+    let limit = go_duration::short(limit);
     match stopped? {
         Stopped::Gone => say(&format!("stopped (PID {pid}); the agents keep running")),
         Stopped::Replaced(other) => {

@@ -94,7 +94,7 @@ pub fn wait(arguments: &WaitArguments) -> anyhow::Result<ExitCode> {
                 let (identity, is) = last.unwrap_or_else(|| (agent.clone(), "not supervised".to_owned()));
                 complain(&format!(
                     "{identity} is {is}, and was not {word} within {}",
-                    go_duration::format(limit)
+                    go_duration::short(limit)
                 ));
                 Ok(ExitCode::from(TIMED_OUT))
             }

@@ -83,7 +83,7 @@ pub enum CommandError {
         stderr: String,
     },
     /// It did not end within its limit and was killed with its process group.
-    #[error("`{line}` did not end within {} and was killed", go_duration::format(*.limit))]
+    #[error("`{line}` did not end within {} and was killed", go_duration::short(*.limit))]
     TimedOut {
         /// The command line.
         line: String,

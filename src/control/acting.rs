@@ -156,7 +156,7 @@ impl Client {
 }
 
 fn too_late(patience: Duration, last: Option<&At>, noted: bool) -> String {
-    let limit = go_duration::format(patience);
+    let limit = go_duration::short(patience);
     match (last, noted) {
         (Some(At::Busy(why)), false) => {
             format!("not idle within {limit}: {why}; nothing was done (`--now` does not wait)")

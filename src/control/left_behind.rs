@@ -54,7 +54,7 @@ pub async fn report(files: &dyn Files, paths: &TownPaths) -> StatusReport {
     match histories(files, paths).await {
         Ok(histories) => {
             let agents = histories.iter();
-            report.agents = agents.map(|(it, told)| AgentReport::left_behind(it, told.phase)).collect();
+            report.agents = agents.map(|(it, told)| AgentReport::left_behind(it, told)).collect();
         }
         Err(problem) => note(&mut report, &problem),
     }
@@ -83,9 +83,9 @@ pub async fn explanation(
     let mut histories = histories(files, paths).await.unwrap_or_default();
     let known: Vec<Identity> = histories.keys().cloned().collect();
     let identity = finding::find(text, &[], &known)?;
-    let History { phase, entries, .. } = histories.remove(&identity).unwrap_or_default();
-    let agent = Some(AgentReport::left_behind(&identity, phase));
-    Ok(Explanation { agent, entries, identity: identity.to_string() })
+    let history = histories.remove(&identity).unwrap_or_default();
+    let agent = Some(AgentReport::left_behind(&identity, &history));
+    Ok(Explanation { agent, entries: history.entries, identity: identity.to_string() })
 }
 
 /// What happened to all agents since a time, oldest first.

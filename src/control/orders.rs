@@ -119,7 +119,7 @@ fn in_words(action: Action, now: bool, time: Option<Duration>) -> String {
         words.push_str(" --now");
     }
     if let Some(time) = time {
-        words.push_str(&format!(" --for {}", go_duration::format(time)));
+        words.push_str(&format!(" --for {}", go_duration::short(time)));
     }
     words
 }
@@ -182,7 +182,7 @@ mod tests {
         for (words, expected) in [
             (in_words(Action::Restart, false, None), "restart"),
             (in_words(Action::Restart, true, None), "restart --now"),
-            (in_words(Action::Stop, true, hours), "stop --now --for 2h0m0s"),
+            (in_words(Action::Stop, true, hours), "stop --now --for 2h"),
             (in_words(Action::Start, true, None), "start"),
         ] {
             assert_eq!(words, expected);

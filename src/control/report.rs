@@ -9,7 +9,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    agent::{history::Entry, phase::Phase, reason::MEMORY},
+    agent::{
+        history::{Entry, History},
+        phase::Phase,
+        reason::MEMORY,
+    },
     ports::problems::{ProblemKey, Severity},
     supervision::status::AgentStatus,
     town::identity::Identity,
@@ -18,6 +22,7 @@ use crate::{
 
 pub use crate::supervision::child::ActorReport;
 pub use crate::supervision::heartbeat::HeartbeatReport;
+pub use crate::supervision::status::Exit;
 
 /// The state of a town: what `GET /v1/status` answers and `gastown-supervisor status --json` prints. Keys are only ever added.
 ///
@@ -186,6 +191,16 @@ pub struct AgentReport {
     pub activity_detail: Option<String>,
     /// Why its transcript does not say what it is doing, where that is known.
     pub activity_doubt: Option<String>,
+    /// The name of the process that is the agent, such as `claude`, while it is alive.
+    pub program: Option<String>,
+    /// The PID of that process.
+    pub pid: Option<u32>,
+    /// The bead on its hook; `None` also where that is not known.
+    pub hook: Option<String>,
+    /// When the session in which it lives was created.
+    pub started_at: Option<Timestamp>,
+    /// How it died last, when nobody had intended that, as far as its history goes back.
+    pub last_exit: Option<Exit>,
 }
 
 /// What happened to one agent, and why: what `GET /v1/agents/<agent>` answers and `gastown-supervisor explain --json` prints.
@@ -227,9 +242,11 @@ impl AgentReport {
             || matches!(self.state.as_str(), "waiting" | "held" | "crash_loop") && !self.waits_for_memory()
     }
 
-    /// An agent whose actor does not answer, with its last known state.
-    pub(crate) fn left_behind(identity: &Identity, last: Option<(Phase, Timestamp)>) -> AgentReport {
+    /// An agent whose actor does not answer, with what its history says.
+    pub(crate) fn left_behind(identity: &Identity, history: &History) -> AgentReport {
+        let last = history.phase;
         AgentReport {
+            last_exit: history.last_exit(),
             identity: identity.to_string(),
             role: identity.role().to_string(),
             rig: identity.rig().map(ToString::to_string),
@@ -259,6 +276,11 @@ impl AgentReport {
             backoff_until: agent.backoff_until,
             reason: agent.reason,
             reason_code: agent.reason_code.map(str::to_owned),
+            program: agent.program,
+            pid: agent.pid,
+            hook: agent.hook,
+            started_at: agent.started_at,
+            last_exit: agent.last_exit,
         }
     }
 }
@@ -294,8 +316,9 @@ mod tests {
         let agent: Identity = "r/witness".parse().unwrap();
         let entry = Entry::new(Kind::Change, at, "session is gone", "; confirming")
             .leading_to(Phase::Confirming, Some(at));
+        let history = History { phase: Some((Phase::Alive, at)), ..History::default() };
         let explanation = Explanation {
-            agent: Some(AgentReport::left_behind(&agent, Some((Phase::Alive, at)))),
+            agent: Some(AgentReport::left_behind(&agent, &history)),
             identity: agent.to_string(),
             entries: vec![entry],
         };

@@ -138,7 +138,7 @@ pub fn banners(report: &StatusReport, local: &LocalTime) -> Vec<String> {
     let gates = report.gates.as_deref().unwrap_or_default();
     let (town, rigs): (Vec<_>, Vec<_>) = gates.iter().partition(|gate| gate.rig.is_none());
     let mut banners: Vec<String> = town.iter().map(|gate| town_gate(&gate.code, &gate.text)).collect();
-    banners.extend(mass_death(report, local));
+    banners.extend(mass_death(report, local.now()).map(|text| local.text(&text)));
     let mut by_code = BTreeMap::<&str, Vec<&str>>::new();
     for gate in rigs {
         by_code.entry(&gate.code).or_default().extend(gate.rig.as_deref());
@@ -186,17 +186,14 @@ struct Last {
     possible_cause: Option<String>,
 }
 
-fn mass_death(report: &StatusReport, local: &LocalTime) -> Option<String> {
+/// A mass death of the last hour: when (in UTC), how many, and by which cause.
+pub fn mass_death(report: &StatusReport, now: Timestamp) -> Option<String> {
     let last: Last = serde_json::from_value(report.deaths.get("last")?.clone()).ok()?;
-    if local.now().duration_since(last.at) > MASS_DEATH_SHOWN {
+    if now.duration_since(last.at) > MASS_DEATH_SHOWN {
         return None;
     }
     let cause = last.possible_cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
-    Some(format!(
-        "MASS DEATH at {}: {} sessions died together{cause}",
-        local.time(last.at),
-        last.sessions.len()
-    ))
+    Some(format!("MASS DEATH at {}: {} sessions died together{cause}", last.at, last.sessions.len()))
 }
 
 #[cfg(test)]

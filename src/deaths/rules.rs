@@ -235,7 +235,7 @@ pub fn possible_cause(deaths: &[ConfirmedDeath], circumstance: &Circumstance) ->
         return Some(format!("out of memory: the kernel killed {processes}"));
     }
     if let Some(slept) = circumstance.slept {
-        return Some(format!("the machine slept for {}", go_duration::format_minutes(slept)));
+        return Some(format!("the machine slept for {}", go_duration::short_minutes(slept)));
     }
     // Two or more deaths can have something in common.
     let (first, others) = deaths.split_first().filter(|(_, others)| !others.is_empty())?;

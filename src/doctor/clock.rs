@@ -59,7 +59,7 @@ fn judge(noted: &[Noted], now: Timestamp) -> Vec<Finding> {
     }
     let ahead = noted.iter().filter_map(|(path, what, at)| {
         let ahead = Duration::try_from(at.duration_since(now)).ok().filter(|ahead| *ahead > TOLERANCE)?;
-        let ahead = go_duration::format(Duration::from_secs(ahead.as_secs()));
+        let ahead = go_duration::short(Duration::from_secs(ahead.as_secs()));
         let text = format!("{path}: {what} is {ahead} ahead of the clock");
         let hint = "correct the clock, or have the file rewritten; until then it counts as fresh";
         Some(Area::Clock.wrong(text, hint).about(Path::new(path)))

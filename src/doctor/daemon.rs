@@ -15,9 +15,11 @@ use super::{
     finding::{Area, Finding},
 };
 use crate::{
-    control::{client::Answer, report::StatusReport},
+    control::{client::Answer, report::StatusReport, summary},
     deps::Deps,
-    go_duration, terminal,
+    go_duration,
+    ports::problems::Severity,
+    terminal,
     town::{
         daemon_state::{self, DaemonState},
         files::LockState,
@@ -45,9 +47,29 @@ struct Observed {
     pub state: Option<DaemonState>,
     /// The interval of heartbeats in the settings.
     pub interval: Duration,
-    /// The supervisor's own answer: how many problems it reports, or why it does not answer; `None` when no
-    /// supervisor runs.
-    pub asked: Option<Result<usize, String>>,
+    /// The supervisor's own answer, or why it does not answer; `None` when no supervisor runs.
+    pub asked: Option<Result<Reports, String>>,
+}
+
+/// What a running supervisor reports.
+#[derive(Debug, Clone, Default)]
+struct Reports {
+    /// What it does not do that it is there for, and a mass death of the last hour.
+    errors: Vec<String>,
+    /// How many other problems it reports.
+    others: usize,
+}
+
+impl Reports {
+    fn of(report: &StatusReport, now: Timestamp) -> Self {
+        let (errors, others): (Vec<_>, Vec<_>) =
+            report.problem_list.iter().partition(|it| it.severity == Severity::Critical);
+        // The files are examined here, too.
+        let is_of_file = |key: &str| key.starts_with("settings") || key.starts_with("file/");
+        let errors = errors.into_iter().filter(|it| !is_of_file(&it.key)).map(|it| it.text.clone());
+        let mass_death = summary::mass_death(report, now);
+        Reports { errors: mass_death.into_iter().chain(errors).collect(), others: others.len() }
+    }
 }
 
 /// Checks the supervisor, which gave this answer.
@@ -74,7 +96,7 @@ async fn observe(deps: &Deps, answer: &Answer<StatusReport>) -> Observed {
         state,
         interval: deps.settings().heartbeat.interval,
         asked: match answer {
-            Answer::Live(report) => Some(Ok(report.problems.len())),
+            Answer::Live(report) => Some(Ok(Reports::of(report, deps.now().wall))),
             Answer::Unresponsive(_, why) => Some(Err(why.clone())),
             Answer::Offline(_) => None,
         },
@@ -143,17 +165,21 @@ fn running(observed: &Observed, now: Timestamp) -> Vec<Finding> {
     findings
 }
 
-fn answering(observed: &Observed) -> Option<Finding> {
-    match observed.asked.as_ref()? {
-        Ok(0) => None,
-        Ok(problems) => {
-            let what = format!("it reports {problems} problem{}", if *problems == 1 { "" } else { "s" });
-            Some(Area::Supervisor.note(what, "`gastown-supervisor status` lists them"))
+fn answering(observed: &Observed) -> Vec<Finding> {
+    match &observed.asked {
+        None => Vec::new(),
+        Some(Ok(Reports { errors, others })) => {
+            let errors = errors.iter().map(|text| Area::Supervisor.wrong(format!("it reports: {text}"), ""));
+            let others = (*others > 0).then(|| {
+                let what = format!("it reports {others} problem{}", if *others == 1 { "" } else { "s" });
+                Area::Supervisor.note(what, "`gastown-supervisor status` lists them")
+            });
+            errors.chain(others).collect()
         }
-        Err(why) => Some(Area::Supervisor.wrong(
+        Some(Err(why)) => vec![Area::Supervisor.wrong(
             format!("it does not answer: {why}"),
             "run `doctor` again in a moment; if it still does not answer, stop it with TERM and start it again",
-        )),
+        )],
     }
 }
 
@@ -188,7 +214,7 @@ fn hanging(observed: &Observed, now: Timestamp) -> Option<Finding> {
     if age <= observed.interval * MISSING {
         return None;
     }
-    let [age, interval] = [Duration::from_secs(age.as_secs()), observed.interval].map(go_duration::format);
+    let [age, interval] = [Duration::from_secs(age.as_secs()), observed.interval].map(go_duration::short);
     let what = format!("its last heartbeat completed {age} ago; one is due every {interval}");
     Some(
         Area::Supervisor
@@ -231,7 +257,7 @@ mod tests {
         };
         let first = |text: &'static str| (Well, text);
         #[rustfmt::skip]
-        let cases: [(&str, Observed, &[(Severity, &str)]); 15] = [
+        let cases: [(&str, Observed, &[(Severity, &str)]); 16] = [
             ("never started", none(), &[(Note, "no supervisor runs")]),
             ("stopped", Observed { state: beaten(false, "2026-01-16T11:00:00Z"), ..none() }, &[(Note, "no supervisor runs")]),
             ("killed", Observed { pid_file: Some(Some(7)), state: fresh(), ..none() },
@@ -240,13 +266,16 @@ mod tests {
             ("running", up(), &[first("a supervisor runs: PID 7 (/bin/gastown-supervisor)")]),
             ("holder not known", Observed { holders: vec![], ..up() }, &[first("a supervisor runs: PID 7 by daemon/daemon.pid")]),
             ("just started", Observed { state: beaten(false, "2026-01-16T09:00:00Z"), ..up() }, &[first("a supervisor runs")]),
-            ("asked", Observed { asked: Some(Ok(0)), ..up() }, &[first("a supervisor runs")]),
-            ("has problems", Observed { asked: Some(Ok(2)), ..up() }, &[first("a supervisor runs"), (Note, "it reports 2 problems")]),
+            ("asked", Observed { asked: Some(Ok(Reports::default())), ..up() }, &[first("a supervisor runs")]),
+            ("has problems", Observed { asked: Some(Ok(Reports { errors: vec![], others: 2 })), ..up() },
+                &[first("a supervisor runs"), (Note, "it reports 2 problems")]),
+            ("reports an error", Observed { asked: Some(Ok(Reports { errors: vec!["bd hangs".into()], others: 1 })), ..up() },
+                &[first("a supervisor runs"), (Wrong, "it reports: bd hangs"), (Note, "it reports 1 problem")]),
             ("is silent", Observed { asked: Some(Err("x".into())), ..up() }, &[first("a supervisor runs"), (Wrong, "it does not answer: x")]),
             ("no PID file", Observed { pid_file: None, ..up() }, &[first("a supervisor runs"), (Note, "daemon/daemon.pid is missing")]),
             ("another PID", Observed { pid_file: Some(Some(8)), ..up() }, &[first("a supervisor runs"), (Note, "daemon/daemon.pid names PID 8")]),
             ("hangs", Observed { state: beaten(true, "2026-01-16T11:50:59Z"), ..up() },
-                &[first("a supervisor runs"), (Wrong, "its last heartbeat completed 9m1s ago; one is due every 3m0s")]),
+                &[first("a supervisor runs"), (Wrong, "its last heartbeat completed 9m1s ago; one is due every 3m")]),
             ("the original", Observed { holders: vec![(7, Some("/usr/bin/gt".into()))], ..up() },
                 &[(Wrong, "the original daemon supervises this town: PID 7, /usr/bin/gt")]),
             ("not to be asked", Observed { held: Err("denied".into()), ..up() }, &[(Wrong, "daemon/daemon.lock cannot be examined: denied")]),

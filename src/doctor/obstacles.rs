@@ -1,7 +1,8 @@
 //! Obstacles: what blocks the start of agents or the writing of events although nothing is broken.
 //!
-//! Locks of other processes, emergency stops, pauses, parked rigs and disabled patrols. All of them are somebody's
-//! decision and so notes, except a lock that is never released.
+//! Locks of other processes, emergency stops, pauses, parked rigs and disabled patrols. What keeps agents from being started at
+//! all until somebody ends it is wrong, as it is easily forgotten: an emergency stop, a rig that is parked or docked; so is a lock that is
+//! never released. The rest is somebody's decision, and a note.
 
 use std::{io, time::Duration};
 
@@ -146,7 +147,7 @@ fn of_stop(name: &str) -> Option<Finding> {
             format!("{name}: emergency stop of rig {rig}, nothing is started in it")
         }
     };
-    Some(note(what, format!("remove {name} when it is over")))
+    Some(Area::Locks.wrong(what, format!("remove {name} when it is over")))
 }
 
 fn of_pause(pause: &Pause) -> Option<Finding> {
@@ -163,7 +164,11 @@ fn of_closed(rig: &RigName, why: Closed) -> Finding {
             format!("see auto_restart in .beads-wisp/config/{rig}.json")
         }
     };
-    note(format!("nothing is started in rig {rig}: {why}"), hint)
+    let what = format!("nothing is started in rig {rig}: {why}");
+    match why {
+        Closed::Parked | Closed::Docked => Area::Locks.wrong(what, hint),
+        Closed::AutoRestartBlocked | Closed::AutoRestartDisabled => note(what, hint),
+    }
 }
 
 fn of_patrols(patrols: &Patrols) -> Vec<Finding> {
@@ -222,10 +227,10 @@ mod tests {
                 deacon: off.clone(), disabled: ["deacon".to_owned()].into(), ..Patrols::default()
              }), &[(Note, "settings/config.json: disabled_patrols names the deacon patrol")]),
             ("stops", stops(&["ESTOP", "ESTOP.a", "ESTOPPED", "x"]),
-                &[(Note, "ESTOP: emergency stop of the town"), (Note, "ESTOP.a: emergency stop of rig a")]),
+                &[(Wrong, "ESTOP: emergency stop of the town"), (Wrong, "ESTOP.a: emergency stop of rig a")]),
             ("pause", one(of_pause(&pause(true))), &[(Note, "the deacon is paused by max: lunch")]),
             ("no pause", one(of_pause(&pause(false))), &[]),
-            ("parked", vec![of_closed(&"a".parse().unwrap(), Closed::Parked)], &[(Note, "nothing is started in rig a: rig is parked")]),
+            ("parked", vec![of_closed(&"a".parse().unwrap(), Closed::Parked)], &[(Wrong, "nothing is started in rig a: rig is parked")]),
             ("patrols", of_patrols(&Patrols { deacon: off, refinery: some, ..Patrols::default() }),
                 &[(Note, "mayor/daemon.json: the deacon patrol is switched off"), (Note, "mayor/daemon.json: the refinery patrol runs only in a, b")]),
         ];

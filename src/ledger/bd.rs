@@ -32,7 +32,15 @@ pub async fn run(
     TOOL.note(ledger, &program, &ran);
     for database in touches {
         let subcommand = words.first().copied().unwrap_or_default();
-        ledger.faults.note(ledger, database, subcommand, ran.as_ref().map(drop).map_err(why));
+        match &ran {
+            Err(CommandError::TimedOut { limit, .. }) => {
+                ledger.faults.hung(ledger, database, subcommand, *limit)
+            }
+            ended => {
+                ledger.faults.ended(ledger, database);
+                ledger.faults.note(ledger, database, subcommand, ended.as_ref().map(drop).map_err(why));
+            }
+        }
     }
     ran
 }

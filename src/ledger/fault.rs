@@ -1,14 +1,15 @@
-//! Faults: what `bd` says when it cannot use a database at all (1.0, with Dolt).
+//! Faults: that `bd` cannot use a database at all: it hangs, or says so itself (1.0, with Dolt).
 //!
-//! One cause makes many reads fail, in many places: it is one problem, in the words of `bd`. Who reads reports nothing
+//! One cause makes many reads fail, in many places: it is one problem, in the words of `bd` where it has any. Who reads reports nothing
 //! then, and what was read is unknown.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 
 use super::databases::Database;
 use crate::{
+    go_duration,
     ports::{
         Ports,
         problems::{Condition, ProblemKey},
@@ -23,10 +24,12 @@ pub enum Fault {
     NeedsMigration,
     /// The Dolt server does not answer.
     NoServer,
+    /// `bd` did not end within its limit.
+    Hung,
 }
 
 impl Fault {
-    const ALL: [Fault; 2] = [Fault::NeedsMigration, Fault::NoServer];
+    const ALL: [Fault; 3] = [Fault::NeedsMigration, Fault::NoServer, Fault::Hung];
 
     /// The fault that this error of `bd`, or of `gt` in its words, tells of; `None` for any other error.
     pub fn of(error: &str) -> Option<Fault> {
@@ -34,7 +37,10 @@ impl Fault {
         if says("bd migrate") || says("column ") && says(" could not be found") {
             return Some(Fault::NeedsMigration);
         }
-        (says("Dolt server unreachable") || says("Dolt server may not be running")).then_some(Fault::NoServer)
+        if says("Dolt server unreachable") || says("Dolt server may not be running") {
+            return Some(Fault::NoServer);
+        }
+        (says(" did not end within ") && is_of_bd(error)).then_some(Fault::Hung)
     }
 
     /// Whether this error of `bd` is an answer all the same: a bead that does not exist was looked for.
@@ -46,6 +52,7 @@ impl Fault {
         let name = match self {
             Fault::NeedsMigration => "ledger/bd_migrate",
             Fault::NoServer => "ledger/bd_server",
+            Fault::Hung => "ledger/bd_hung",
         };
         ProblemKey::named(name).meaning(Condition::BrokenTool)
     }
@@ -60,12 +67,16 @@ impl Fault {
                 "bd cannot reach the Dolt server: {said}; see `gt dolt status`, start it with `gt dolt start` (sessions stay as \
                  they are)"
             ),
+            Fault::Hung => format!(
+                "bd does not answer: {said}; polecats that die are not restarted while their beads cannot be read; find out what it \
+                 waits for, such as a lock of another bd"
+            ),
         }
     }
 }
 
 /// The faults that last, by database and subcommand, as one subcommand may fail where another does not; that a database has no
-/// server is over when any succeeds. It survives the crash of any actor.
+/// server is over when any succeeds, and that `bd` hangs when any ends. It survives the crash of any actor.
 #[derive(Debug, Clone, Default)]
 pub struct Faults(Arc<Mutex<BTreeMap<(Database, String), (Fault, String)>>>);
 
@@ -108,6 +119,35 @@ impl Faults {
         is_one
     }
 
+    /// Notes that a run did not end within its limit.
+    pub fn hung(&self, ports: &Ports, database: &Database, subcommand: &str, limit: Duration) {
+        let key = (database.clone(), subcommand.to_owned());
+        {
+            let mut faults = self.0.lock();
+            let before = faults.values().find(|(fault, _)| *fault == Fault::Hung).cloned();
+            let said = || {
+                let limit = go_duration::short(limit);
+                let whose = database.rig().map(|rig| format!(" for rig {rig}")).unwrap_or_default();
+                format!("`bd {subcommand}`{whose} did not end within {limit} and was killed")
+            };
+            faults.insert(key, before.unwrap_or_else(|| (Fault::Hung, said())));
+        }
+        self.report(ports);
+    }
+
+    /// Notes that a run ended, however it did.
+    pub fn ended(&self, ports: &Ports, database: &Database) {
+        let was_hung = {
+            let mut faults = self.0.lock();
+            let before = faults.len();
+            faults.retain(|(its, _), (fault, _)| its != database || *fault != Fault::Hung);
+            faults.len() < before
+        };
+        if was_hung {
+            self.report(ports);
+        }
+    }
+
     /// Reports each kind once.
     fn report(&self, ports: &Ports) {
         let faults = self.0.lock().clone();
@@ -118,6 +158,12 @@ impl Faults {
             }
         }
     }
+}
+
+/// Whether the command line that an error names is one of `bd`.
+fn is_of_bd(error: &str) -> bool {
+    let program = error.split('`').nth(1).and_then(|line| line.split(' ').next());
+    program.is_some_and(|program| program == "bd" || program.ends_with("/bd"))
 }
 
 /// What `bd` said in several lines.
@@ -154,6 +200,9 @@ mod tests {
             ("missing", missing, None),
             ("locked", "database is locked", None),
             ("a file", "file could not be found", None),
+            ("it hangs", "x: `bd show a` did not end within 30s and was killed", Some(Fault::Hung)),
+            ("by its path", "`/opt/bd show a` did not end within 30s and was killed", Some(Fault::Hung)),
+            ("gt hangs", "`gt mail inbox` did not end within 30s and was killed", None),
         ] {
             assert_eq!(Fault::of(error), expected, "{name}");
         }

@@ -68,7 +68,7 @@ fn ask(agent: &Agent, request: &Request) -> Result<Reply, NoReply> {
 fn why(error: &ureq::Error, request: &Request) -> String {
     match error {
         ureq::Error::Io(error) => error.kind().to_string(),
-        ureq::Error::Timeout(_) => format!("no answer within {}", go_duration::format(request.limit)),
+        ureq::Error::Timeout(_) => format!("no answer within {}", go_duration::short(request.limit)),
         ureq::Error::HostNotFound => "the host's name cannot be resolved".to_owned(),
         ureq::Error::ConnectionFailed => "the connection failed".to_owned(),
         ureq::Error::Protocol(_) => "the server does not answer as HTTP demands".to_owned(),

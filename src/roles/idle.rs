@@ -76,7 +76,7 @@ async fn ask(deps: &Deps, spec: &AgentSpec, seen_alive: Option<Timestamp>) -> Op
         _ => return None,
     }
     let time = idle_for(deps, spec).await?;
-    Some(format!("idle for {} and without work", go_duration::format_minutes(time)))
+    Some(format!("idle for {} and without work", go_duration::short_minutes(time)))
 }
 
 /// For how long it has said that it is idle, if that is long enough.

@@ -72,7 +72,7 @@ pub enum StartError {
     /// It runs, but is not ready yet. It was left running.
     #[error(
         "PID {pid} runs, but is not ready after {limit}: {missing}; it was left running, see `gastown-supervisor logs`",
-        limit = go_duration::format(*.limit)
+        limit = go_duration::short(*.limit)
     )]
     NotReady {
         /// The PID of the supervisor.

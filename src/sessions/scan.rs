@@ -77,9 +77,7 @@ pub async fn scan_within(
 ) -> Scan {
     match tokio::time::timeout(limit, scan(sessions, processes, now)).await {
         Ok(scan) => scan,
-        Err(_) => {
-            Scan::failed(now, format!("sessions were not listed within {}", go_duration::format(limit)))
-        }
+        Err(_) => Scan::failed(now, format!("sessions were not listed within {}", go_duration::short(limit))),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The status of one agent, as its actor answers and reports show it. Pure.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// The status of an agent.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -32,6 +33,36 @@ pub struct AgentStatus {
     pub activity_doubt: Option<String>,
     /// Its last end that nobody intended.
     pub last_end: Option<End>,
+    /// The name of the process that is the agent, as of the last probe.
+    pub program: Option<String>,
+    /// The PID of that process.
+    pub pid: Option<u32>,
+    /// The bead on its hook, where that is known.
+    pub hook: Option<String>,
+    /// When the session in which it lives was created.
+    pub started_at: Option<Timestamp>,
+    /// How it died last, also under an earlier supervisor.
+    pub last_exit: Option<Exit>,
+}
+
+/// How an agent died last.
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// When it died.
+    pub at: Timestamp,
+    /// Its exit status as a shell reports it (128 plus the signal's number), where it is known.
+    pub exit: Option<i32>,
+    /// The signal that ended it (`SIGKILL`).
+    pub signal: Option<String>,
+}
+
+/// An exit status for people: `SIGKILL (137)`, `exit 1`; `None` when it is not known.
+pub fn exit_in_words(exit: Option<i32>, signal: Option<&str>) -> Option<String> {
+    match (exit?, signal) {
+        (exit, Some(signal)) => Some(format!("{signal} ({exit})")),
+        (exit, None) => Some(format!("exit {exit}")),
+    }
 }
 
 /// What a living agent is doing.

@@ -169,7 +169,7 @@ impl Files for Disk {
                 let reason = format!(
                     "another process has held {} for {}",
                     terminal::path(path),
-                    go_duration::format(limit)
+                    go_duration::short(limit)
                 );
                 return Err(io::Error::new(io::ErrorKind::TimedOut, reason));
             }

@@ -145,7 +145,7 @@ impl Children {
                 Err(format!("actor {name} crashed too often: {why}").into())
             }
             Verdict::Suspend(time) => {
-                let shown = go_duration::format(time);
+                let shown = go_duration::short(time);
                 let text = format!("actor {name} crashed too often and is suspended for {shown}: {why}");
                 self.deps.problems.report(problem.clone(), text);
                 let timer = self.work.after(time, ChildEvent::TryAgain(name.clone()));

@@ -1,4 +1,5 @@
-//! Polecat health: the actor that lists a rig's polecats by their directories, and handles their pending spawns.
+//! Polecat health: the actor that lists a rig's polecats by their directories, reports agents that run as polecats without one
+//! ([`unsupervised`]), and handles pending spawns.
 //!
 //! The rig supervisor gives each listed polecat an actor of its own. This actor must not start or end anything, and
 //! its crash affects no agent: its successor lists again.
@@ -10,7 +11,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use crate::{
     agent::polecat::roster,
     deps::Deps,
-    sessions::scan::Scan,
+    sessions::{Session, scan::Scan},
     supervision::{
         child::{ChildSpec, Contact},
         messages::{Broadcast, Report, ReportTo},
@@ -22,6 +23,8 @@ use crate::{
     },
     watchers::spawns::rounds::{SpawnEvent, Spawns},
 };
+
+mod unsupervised;
 
 /// What polecat health receives.
 #[derive(Debug)]
@@ -77,6 +80,8 @@ pub struct HealthState {
     known: BTreeSet<AgentName>,
     /// Sessions that are named like a polecat's but belong to none, as far as known.
     strangers: BTreeSet<String>,
+    /// Those that a heartbeat found, by name and id; `None` before the first.
+    at_last_beat: Option<BTreeSet<(String, String)>>,
     spawns: Spawns,
     work: Work<HealthMsg>,
     answers: ReportTo,
@@ -106,6 +111,7 @@ impl Actor for PolecatHealth {
             rig,
             known: BTreeSet::new(),
             strangers: BTreeSet::new(),
+            at_last_beat: None,
             work: Work::new(post),
             answers,
             listed,
@@ -121,7 +127,10 @@ impl Actor for PolecatHealth {
         state: &mut HealthState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            HealthMsg::Broadcast(Broadcast::Heartbeat(beat)) => state.list(Some(beat.number)),
+            HealthMsg::Broadcast(Broadcast::Heartbeat(beat)) => {
+                state.report_unsupervised(&beat.scan);
+                state.list(Some(beat.number));
+            }
             HealthMsg::Broadcast(Broadcast::TownChanged) => state.list(None),
             HealthMsg::Broadcast(Broadcast::Scanned(scan)) => state.find_strangers(&scan),
             HealthMsg::Broadcast(Broadcast::Mail(inbox)) => state.spawns.mail(&inbox),
@@ -164,6 +173,25 @@ impl HealthState {
         if let Some(number) = heartbeat {
             (self.answers)(Report::probed(number, format!("{}/polecats", self.rig.name)));
         }
+    }
+
+    /// Reports the agents that run as polecats of this rig and are none that anybody supervises, by two heartbeats in a row: what
+    /// spawns or removes a polecat makes its directory and its session one after the other.
+    fn report_unsupervised(&mut self, scan: &Scan) {
+        let Ok(sessions) = &scan.sessions else { return };
+        let may_be_ours = self.rig.polecats_sessions(self.deps.settings().tmux.naming);
+        let supervised: BTreeSet<String> = self.deps.directory.all().into_iter().map(|(_, it)| it).collect();
+        let strangers: Vec<Arc<Session>> = sessions
+            .values()
+            .filter(|it| may_be_ours(&it.name) && !supervised.contains(&it.name))
+            .cloned()
+            .collect();
+        let now = strangers.iter().map(|it| (it.name.clone(), it.id.clone())).collect();
+        let Some(before) = self.at_last_beat.replace(now) else { return };
+        let lasting = strangers.into_iter().filter(|it| before.contains(&(it.name.clone(), it.id.clone())));
+        let (deps, rig, trees) = (self.deps.clone(), self.rig.clone(), scan.trees.clone());
+        let lasting: Vec<_> = lasting.collect();
+        self.work.run(async move { unsupervised::report(&deps, &rig, &lasting, &trees).await });
     }
 
     /// Lists the polecats again when a scan shows an unknown session that may be one of theirs.

@@ -159,6 +159,11 @@ fn orphans(world: &World) -> usize {
     of_kind(world, "ORPHANED_WORK: r-r-polecat-Toast has hooked work but is dead")
 }
 
+/// The open problem that its work makes no progress.
+fn stalled(rig: &Rig) -> Option<String> {
+    rig.deps.problems.open().get("rig/r/r/polecats/Toast/stalled").cloned()
+}
+
 /// The polecat does something: its bead moves.
 fn progress(world: &World) {
     world.edit_bead(&agent_bead("r", NAME), |_| {});
@@ -183,11 +188,14 @@ fn one_that_stalls_is_mailed_once_and_again_when_it_stalls_again() {
         let line = "GUPP violation: agent r-r-polecat-Toast has hook_bead=r-Toast but hasn't updated in 30m0s (timeout: \
                     30m0s)";
         assert_eq!(world.logged(line).len(), 1);
+        let text = "r/polecats/Toast makes no progress: r-Toast is on its hook, and nothing of it changed for more than 30m (GUPP)";
+        assert_eq!(stalled(&rig).as_deref(), Some(text));
         rig.beats(30).await;
         assert_eq!(gupps(&world), 1, "for an hour and a half more");
+        assert_eq!(stalled(&rig).as_deref(), Some(text), "as long as it lasts");
         progress(&world);
         rig.beats(9).await;
-        assert_eq!(gupps(&world), 1, "it gets on");
+        assert_eq!((gupps(&world), stalled(&rig)), (1, None), "it gets on");
         rig.beats(3).await;
         assert_eq!(gupps(&world), 2, "it stalls again");
         world.hook("r", NAME, "r-next");

@@ -216,7 +216,7 @@ fn causes() {
         ("memory", Some("out of memory: the kernel killed processes")),
         ("memory, just after a reading", Some("out of memory: the kernel killed processes")),
         ("memory long ago", None),
-        ("slept", Some("the machine slept for 1h0m0s")),
+        ("slept", Some("the machine slept for 1h")),
         ("server", Some("tmux server died")),
         ("exit", Some("all ended with exit status 137")),
         ("counters hang", Some("all ended with exit status 137")),

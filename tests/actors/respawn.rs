@@ -127,7 +127,7 @@ fn what_is_respawned_again_and_again_is_a_problem() {
             agent.cast(AgentMsg::Broadcast(Broadcast::Scanned(look(&deps).await))).unwrap();
             world.pass(millis(50)).await;
         };
-        let text = "deacon: its process ended 5 times within 15m0s and was respawned each time by its tmux hook; see \
+        let text = "deacon: its process ended 5 times within 15m and was respawned each time by its tmux hook; see \
                     `explain deacon`";
         for n in 1..=6 {
             put(Condition::Exited(137)).await;

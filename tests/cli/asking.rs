@@ -97,6 +97,10 @@ fn status_of_a_town_that_is_well() {
             let key = format!("activity{key}");
             assert!(agent.as_object_mut().unwrap().remove(&key).is_some(), "{key} of {agent:#}");
         }
+        // And its process, on when it was scanned.
+        for key in ["program", "pid", "hook", "started_at", "last_exit"] {
+            assert!(agent.as_object_mut().unwrap().remove(key).is_some(), "{key} of {agent:#}");
+        }
     }
     let off = |what: &str| format!("the {what} patrol is switched off in mayor/daemon.json");
     assert_eq!(

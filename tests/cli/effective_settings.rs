@@ -29,7 +29,7 @@ fn each_value_and_where_it_comes_from() {
     for (key, expected) in [
         ("kill.grace", "kill.grace \"1s\" settings/supervisor.json:2"),
         ("boot.enabled", "boot.enabled false settings/supervisor.json:3"),
-        ("heartbeat.interval", "heartbeat.interval \"1m0s\" mayor/daemon.json:3"),
+        ("heartbeat.interval", "heartbeat.interval \"1m\" mayor/daemon.json:3"),
         ("patrols.deacon.enabled", "patrols.deacon.enabled false mayor/daemon.json:7"),
         ("deaths.threshold", "deaths.threshold 3 default"),
         ("start.memory.min_available", "start.memory.min_available \"3%\" default"),
@@ -50,7 +50,7 @@ fn each_value_and_where_it_comes_from() {
     assert!(wrong.stderr.starts_with("mayor/daemon.json:1:28: heartbeat.interval: "), "{wrong:?}");
     assert_eq!(
         (wrong.code, line(&wrong.stdout, "heartbeat.interval")),
-        (Some(1), "heartbeat.interval \"3m0s\" default".into())
+        (Some(1), "heartbeat.interval \"3m\" default".into())
     );
 }
 

@@ -25,6 +25,11 @@ fn town() -> Town {
 
 /// Starts it so that no file can grow past this many blocks of 512 bytes, as if the disk were full then.
 fn start_without_room(town: &Town, blocks: u32) -> Supervisor {
+    start_with_room(town, &blocks.to_string())
+}
+
+/// The same with `unlimited` blocks, so that a [`full`] disk does not end it.
+pub fn start_with_room(town: &Town, blocks: &str) -> Supervisor {
     let program = town.command();
     let mut command = Command::new("/bin/sh");
     // Ignored, so that a write fails instead of ending the process.
@@ -37,9 +42,18 @@ fn start_without_room(town: &Town, blocks: u32) -> Supervisor {
     Supervisor::spawn(command, town.root().parent().unwrap())
 }
 
-fn make_room(supervisor: &Supervisor) {
+/// From now on nothing of it can be written.
+pub fn full(supervisor: &Supervisor) {
+    limit(supervisor, Some(0));
+}
+
+pub fn make_room(supervisor: &Supervisor) {
+    limit(supervisor, None);
+}
+
+fn limit(supervisor: &Supervisor, current: Option<u64>) {
     let pid = Pid::from_raw(i32::try_from(supervisor.pid()).unwrap());
-    prlimit(pid, Resource::Fsize, Rlimit { current: None, maximum: None }).unwrap();
+    prlimit(pid, Resource::Fsize, Rlimit { current, maximum: None }).unwrap();
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod alerts;
 mod asking;
 mod at_a_glance;
 mod background;
+mod bad_day;
 mod bad_files;
 mod completing;
 mod conversations;

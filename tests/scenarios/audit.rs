@@ -73,6 +73,10 @@ fn a_polecat_that_stalls_is_mailed_once_until_it_makes_progress_with_any_supervi
         assert_eq!(gupps(&world), 1, "it gets on");
         world.pass(mins(6)).await;
         assert_eq!((gupps(&world), mails(&world).len()), (2, 2), "it stalls again");
+        let problems = supervisor.snapshot().await.problems;
+        assert_eq!(problems.keys().collect::<Vec<_>>(), ["rig/r/r/polecats/Toast/stalled"], "{problems:?}");
+        world.edit_bead(&agent_bead("r", NAME), |_| {});
+        world.pass(mins(6)).await;
         assert_eq!(supervisor.snapshot().await.problems, Default::default());
     });
 }

@@ -187,7 +187,7 @@ fn gt_fails_and_the_agent_is_up() {
         assert_eq!(world.logged(said).len(), 1);
         assert_eq!(
             world
-                .logged("`gt witness start r` did not end within 1m0s and was killed, but the agent is up")
+                .logged("`gt witness start r` did not end within 1m and was killed, but the agent is up")
                 .len(),
             1
         );
@@ -267,7 +267,7 @@ fn gt_hangs() {
                 .await;
             supervisor.until_agent(agent, "alive", secs(5)).await;
             assert!(supervisor.agent(agent).await.restarts >= 2, "counted");
-            assert!(!world.logged("did not end within 1m0s and was killed, and ").is_empty());
+            assert!(!world.logged("did not end within 1m and was killed, and ").is_empty());
         }
         assert_eq!(directly(&world), 0, "not without gt");
         assert_eq!(world.logged("mass death"), []);
@@ -644,7 +644,7 @@ fn a_gt_that_hangs_or_lies_is_a_problem_until_it_starts_the_agent() {
         (
             2020,
             Fault::Hangs,
-            "`gt witness start r` did not end within 1m0s and was killed, and there is no session r-witness",
+            "`gt witness start r` did not end within 1m and was killed, and there is no session r-witness",
         ),
         (2021, Fault::Lies, "gt says that it started it, and there is no session r-witness"),
     ] {

@@ -66,8 +66,10 @@ fn one_rigs_bd_that_hangs_holds_up_no_other_rig() {
         let town = supervisor.snapshot().await;
         assert_eq!(town.heartbeat.late, Vec::<String>::new());
         let problems: Vec<&String> = town.problems.keys().collect();
-        assert_eq!(problems, ["rig/r/beads"], "{:?}", town.problems);
-        assert_eq!(world.logged("beads of rig r cannot be read").len(), 1, "told once");
+        assert_eq!(problems, ["ledger/bd_hung"], "{:?}", town.problems);
+        let text = "bd does not answer: `bd show` for rig r did not end within 30s and was killed";
+        assert!(town.problems["ledger/bd_hung"].starts_with(text), "{:?}", town.problems);
+        assert_eq!(world.logged("bd does not answer").len(), 1, "told once");
         world.release("bd r");
         world.until("the rig's own", mins(3), |state| state.created(&ours).len() == 1).await;
         world.pass(mins(4)).await;

@@ -131,7 +131,8 @@ fn a_backoff_and_a_crash_loop() {
         }
         let trial = "its wait is over → starting: trial after a crash loop";
         let tried = "started in … (trial after a crash loop) → alive";
-        let held = "died: crashed; too many restarts within 15m0s → crash_loop: held after 5 restarts, next try then";
+        let held =
+            "died: crashed; too many restarts within 15m → crash_loop: held after 5 restarts, next try then";
         let mail = "mail to mayor/: CRASH_LOOP: r/witness held after 5 restarts";
         let failed = "died: crashed → crash_loop: held after 6 restarts, next try then";
         expected.extend([GONE, held, mail, trial, tried, GONE, failed, trial, tried].map(str::to_owned));
@@ -151,7 +152,7 @@ fn what_its_operators_did() {
             |_| {},
             &[
                 GONE,
-                "stopped by hand (`gt witness stop r`) → held: left alone for 10m0s, until then",
+                "stopped by hand (`gt witness stop r`) → held: left alone for 10m, until then",
                 "hold after a stop by hand ends: its time is over → starting",
                 "started in … (hold over) → alive",
             ],
@@ -355,7 +356,7 @@ fn a_usage_limit() {
                 "its plan is used up: Claude usage limit reached. → nothing is ended",
                 GONE,
                 "ended at a usage limit (Claude usage limit reached.) → waiting: \
-                 retried in 15m0s, next try then",
+                 retried in 15m, next try then",
                 "its wait is over → starting",
                 STARTED,
             ],
@@ -459,10 +460,10 @@ fn the_deacon_and_boot() {
         world.hang_agent(DEACON, true);
         world.pass(mins(45)).await;
         let replaced = [
-            "its heartbeat is 15m0s old → nudged",
-            "its heartbeat is 20m0s old → nudged",
-            "its heartbeat is 25m0s old → nudged",
-            "its heartbeat is 30m0s old → starting: replacing it; restart 1",
+            "its heartbeat is 15m old → nudged",
+            "its heartbeat is 20m old → nudged",
+            "its heartbeat is 25m old → nudged",
+            "its heartbeat is 30m old → starting: replacing it; restart 1",
             RESTARTED,
         ];
         tells(&supervisor, "deacon", &replaced);

@@ -98,7 +98,7 @@ fn stopped_by_hand() {
                 town.wait_started(&["alpha/witness"]);
                 acts.iter().for_each(|act| act(&town));
                 town.wait_logged(
-                    "alpha/witness: stopped by hand (Gas Town notes it as stopped); left alone for 10m0s",
+                    "alpha/witness: stopped by hand (Gas Town notes it as stopped); left alone for 10m",
                 );
                 town.settings(json!({"heartbeat": {"interval": "500ms"}}));
                 town.wait_beats(2);

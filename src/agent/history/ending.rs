@@ -11,6 +11,7 @@ use crate::{
     },
     clock::Now,
     go_duration,
+    supervision::status::exit_in_words,
 };
 
 /// How an agent died, as far as is known.
@@ -61,13 +62,9 @@ impl Ending {
     /// `lived 5m12s, SIGKILL (137); last screen, read 47s before the end:`; empty when nothing is known. The colon stands
     /// where the screen follows.
     pub fn summary(&self) -> String {
-        let seconds = |seconds| go_duration::format(Duration::from_secs(seconds));
+        let seconds = |seconds| go_duration::short(Duration::from_secs(seconds));
         let lived = self.lived_seconds.map(|it| format!("lived {}", seconds(it)));
-        let exit = match (self.exit, &self.signal) {
-            (Some(exit), Some(signal)) => Some(format!("{signal} ({exit})")),
-            (Some(exit), None) => Some(format!("exit {exit}")),
-            (None, _) => None,
-        };
+        let exit = exit_in_words(self.exit, self.signal.as_deref());
         let end = lived.into_iter().chain(exit).collect::<Vec<_>>().join(", ");
         let screen = match (self.last_screen.is_empty(), self.last_screen_age_seconds) {
             (true, _) => None,

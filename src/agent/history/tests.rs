@@ -337,7 +337,7 @@ fn lines_for_people() {
     let waits = change(2, "died: crashed", "restart 2 waits").leading_to(Phase::Waiting, Some(at(32)));
     let held = change(3, "", "held after 5 restarts").leading_to(Phase::CrashLoop, Some(at(60_000)));
     let started = change(4, "started in 4.1s", "").leading_to(Phase::Alive, None);
-    let word = Entry::word(at(5), "nudged", "its heartbeat is 15m0s old", "nudged");
+    let word = Entry::word(at(5), "nudged", "its heartbeat is 15m old", "nudged");
     let mut often = change(6, "can be observed again", "").leading_to(Phase::Alive, None);
     often.repeat(often.clone());
     let only_until = change(7, "", "").leading_to(Phase::Held, Some(at(8)));
@@ -352,7 +352,7 @@ fn lines_for_people() {
             "10:00:02 died: crashed → waiting: restart 2 waits, next try 10:00:32",
             "10:00:03 crash_loop: held after 5 restarts, next try 2027-01-16 02:40:00",
             "10:00:04 started in 4.1s → alive",
-            "10:00:05 its heartbeat is 15m0s old → nudged",
+            "10:00:05 its heartbeat is 15m old → nudged",
             "10:00:06 can be observed again (2 times, last 10:00:06)",
             "10:00:07 held: until 10:00:08",
         ]

@@ -552,7 +552,7 @@ fn what_was_seen_before_a_start_ended_is_about_another_world() {
 #[test]
 fn only_a_live_agent_is_replaced_and_only_when_it_may_start() {
     let replace = |permission| Event::Replace {
-        why: "its heartbeat is 31m0s old".into(),
+        why: "its heartbeat is 31m old".into(),
         heartbeat: at(0).wall,
         permission,
     };

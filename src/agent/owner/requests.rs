@@ -86,7 +86,7 @@ impl Owner {
     }
 
     fn is_too_old(&self, request: &Request) {
-        let limit = go_duration::format(requests::STALE.unsigned_abs());
+        let limit = go_duration::short(requests::STALE.unsigned_abs());
         tracing::warn!(agent = %self.spec.identity, reason = "request_failed", "request {} is too old", request.named());
         let outcome = Outcome::failed("too_old", format!("it was not begun within {limit}"));
         self.deps.records.set_outcome(request, outcome);

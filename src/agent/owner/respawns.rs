@@ -23,7 +23,7 @@ impl Owner {
             "{identity}: its process ended {} times within {} and was respawned each time by its tmux hook; see `explain \
              {identity}`",
             policy.crash_loop_count,
-            go_duration::format(policy.crash_loop_window),
+            go_duration::short(policy.crash_loop_window),
         );
         self.deps.problems.report(self.problem_key(PROBLEM), text);
     }

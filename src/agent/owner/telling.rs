@@ -186,8 +186,8 @@ impl Owner {
             failed.as_ref().map(|why| format!("its last start failed: {why}; ")).unwrap_or_default();
         let text = format!(
             "{identity} was restarted {restarts} times within {} and is held; {its_start}it is tried again in {}",
-            go_duration::format(self.deps.settings().restart.crash_loop_window),
-            go_duration::format(self.deps.settings().restart.retry_crash_loop_after),
+            go_duration::short(self.deps.settings().restart.crash_loop_window),
+            go_duration::short(self.deps.settings().restart.retry_crash_loop_after),
         );
         self.deps.problems.report(self.problem_key("crash_loop").critical(), text.clone());
         let payload = serde_json::json!({

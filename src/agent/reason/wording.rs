@@ -76,7 +76,7 @@ impl Reason {
             }
             Reason::Missing { what, reported, confirm } => {
                 let seen = format!("{what} ({})", reported_by(*reported));
-                Words::new(seen, "; confirming, ", format!("decided in {}", go_duration::format(*confirm)))
+                Words::new(seen, "; confirming, ", format!("decided in {}", go_duration::short(*confirm)))
             }
             Reason::Unconfirmed { what, until } => Words::new(what.to_string(), "; ", until.to_string()),
             Reason::OperationOverdue(line) => {
@@ -86,14 +86,14 @@ impl Reason {
             Reason::OwnEnd(own, retry) => {
                 let done = match retry.is_zero() {
                     true => "started again, not counted as a restart".to_owned(),
-                    false => format!("retried in {}", go_duration::format(*retry)),
+                    false => format!("retried in {}", go_duration::short(*retry)),
                 };
                 Words::new(own.to_string(), "; ", done)
             }
             Reason::StoppedByHand(how, time) => Words::new(
                 format!("stopped by hand ({how})"),
                 "; ",
-                format!("left alone for {}", go_duration::format(*time)),
+                format!("left alone for {}", go_duration::short(*time)),
             ),
             Reason::HoldOver(why) => Words::seen(format!("hold after a stop by hand ends: {why}")),
             Reason::NotStarted(why) => Words::new("not running", ", not started: ", why.to_string()),
@@ -109,10 +109,10 @@ impl Reason {
             Reason::Paced(time) => Words::new(
                 "restarts are paced after a mass death",
                 "; ",
-                format!("its turn is in {}", go_duration::format(tenths(*time))),
+                format!("its turn is in {}", go_duration::short(tenths(*time))),
             ),
             Reason::CrashLoop(CrashLoop { restarts, until, began }) => {
-                let seen = began.map(|it| format!("too many restarts within {}", go_duration::format(it)));
+                let seen = began.map(|it| format!("too many restarts within {}", go_duration::short(it)));
                 let done = format!("held after {restarts} restarts");
                 Words::new(seen.unwrap_or_default(), "; ", done).until(*until)
             }

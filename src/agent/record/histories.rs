@@ -13,6 +13,7 @@ use crate::{
         phase::Phase,
     },
     ports::Ports,
+    supervision::status::Exit,
     town::{
         identity::Identity,
         reading::{self, FileProblem},
@@ -92,6 +93,11 @@ impl Records {
     /// The history of this agent; empty when there is none.
     pub fn history(&self, identity: &Identity) -> History {
         self.agents.lock().get(identity).and_then(|record| record.history.clone()).unwrap_or_default()
+    }
+
+    /// How this agent died last, as far as its history goes back.
+    pub fn last_exit(&self, identity: &Identity) -> Option<Exit> {
+        self.agents.lock().get(identity)?.history.as_ref()?.last_exit()
     }
 
     /// The agents that have entries, in order.

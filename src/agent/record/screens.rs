@@ -35,6 +35,8 @@ pub(super) struct Watched {
     names: Option<ProcessNames>,
     /// What its session said of it; `None` until it was asked.
     marks: Option<Marks>,
+    /// The process that it was when last probed, and the server's id for that session.
+    process: Option<(String, Process)>,
     screen: Option<Arc<Screen>>,
     /// The last one that was read while it lived.
     alive: Option<Arc<Screen>>,
@@ -84,8 +86,16 @@ impl Records {
         if watched.as_ref().is_none_or(|before| before.agent != *agent) {
             let home = life.as_ref().and_then(|life| Some((life.session.clone(), life.pane.clone()?)));
             let agent = agent.clone();
-            *watched =
-                Some(Watched { agent, names: None, marks: None, screen: None, alive: None, oom: None, home });
+            *watched = Some(Watched {
+                agent,
+                names: None,
+                marks: None,
+                process: None,
+                screen: None,
+                alive: None,
+                oom: None,
+                home,
+            });
         }
     }
 
@@ -107,6 +117,26 @@ impl Records {
     /// Notes what the session of this agent said of it.
     pub fn set_marks(&self, identity: &Identity, marks: Option<Marks>) {
         self.watched(identity, |watched| watched.marks = marks);
+    }
+
+    /// Notes the process that is this agent, of those that run in its pane.
+    pub fn note_process(
+        &self,
+        identity: &Identity,
+        pane: &PaneTarget,
+        trees: &BTreeMap<u32, Vec<Process>>,
+        names: &ProcessNames,
+    ) {
+        let Some(process) = trees.get(&pane.pid()).and_then(|tree| process_of(tree, names)) else { return };
+        let process = (pane.session_id().to_owned(), process.clone());
+        self.watched(identity, |watched| watched.process = Some(process));
+    }
+
+    /// The process that was this agent when it was last probed, in the incarnation of its session with this id.
+    pub fn process(&self, identity: &Identity, id: &str) -> Option<Process> {
+        let agents = self.agents.lock();
+        let (session, process) = agents.get(identity)?.watched.as_ref()?.process.as_ref()?;
+        (session == id).then(|| process.clone())
     }
 
     /// What the kernel had counted in the cgroups of this agent when it was last seen alive; `None` where that is not known.
@@ -246,12 +276,17 @@ impl Watched {
     fn living_in(&self, scan: &Scan, trees: &BTreeMap<u32, Vec<Process>>) -> Option<Living> {
         let (pane, names) = (self.pane_in(scan)?, self.names.as_ref()?);
         let tree = trees.get(&pane.pid())?;
-        // One that is started by a launcher is found by its name, and one of another name is the pane's own.
-        let is_it = |process: &&Process| process.names.iter().any(|name| names.matches(name));
-        let process = tree.iter().find(is_it).or(tree.first())?.clone();
+        let process = process_of(tree, names)?.clone();
         let all = tree.iter().map(|process| process.pid).collect();
         Some(Living { agent: self.agent.clone(), pane, process, all })
     }
+}
+
+/// The process that is an agent with these names, of those in its pane. One that is started by a launcher is found by its name,
+/// and one of another name is the pane's own.
+fn process_of<'a>(tree: &'a [Process], names: &ProcessNames) -> Option<&'a Process> {
+    let is_it = |process: &&Process| process.names.iter().any(|name| names.matches(name));
+    tree.iter().find(is_it).or(tree.first())
 }
 
 #[cfg(test)]

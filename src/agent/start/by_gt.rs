@@ -267,7 +267,7 @@ mod tests {
             (
                 "hung",
                 Err(CommandError::TimedOut { line: line(), limit: Duration::from_secs(60) }),
-                Ran::Hung("`gt deacon start` did not end within 1m0s and was killed".into()),
+                Ran::Hung("`gt deacon start` did not end within 1m and was killed".into()),
             ),
             (
                 "missing",

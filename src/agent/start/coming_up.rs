@@ -71,7 +71,7 @@ impl Start<'_> {
                 "no {} process in session {} within {}",
                 program.process_names.join("/"),
                 self.spec.session,
-                crate::go_duration::format(limit)
+                crate::go_duration::short(limit)
             )),
         })
     }

@@ -8,10 +8,11 @@ use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use crate::{
     StatusReport,
     control::{
-        report::{AgentReport, ProblemReport},
+        report::{AgentReport, Exit, ProblemReport},
         summary,
     },
     local_time::LocalTime,
+    supervision::status::exit_in_words,
     town::dialect::Dialect,
     width,
 };
@@ -24,22 +25,83 @@ pub struct Page {
     pub plain: bool,
     /// The width to keep within; `None` where the output is no terminal, and nothing is cut.
     pub width: Option<usize>,
+    /// With what is known of each agent's process, too.
+    pub wide: bool,
 }
 
 /// The columns of the table of agents.
-const COLUMNS: [&str; 7] = ["AGENT", "SESSION", "STATE", "SINCE", "RESTARTS", "NEXT TRY", "WHY"];
+const COLUMNS: [&str; 12] = [
+    "AGENT",
+    "SESSION",
+    "STATE",
+    "SINCE",
+    "RESTARTS",
+    "NEXT TRY",
+    "PROGRAM",
+    "PID",
+    "HOOK",
+    "UPTIME",
+    "LAST EXIT",
+    "WHY",
+];
 const AGENT: usize = 0;
 const SESSION: usize = 1;
 const STATE: usize = 2;
 const SINCE: usize = 3;
 const RESTARTS: usize = 4;
 const NEXT_TRY: usize = 5;
-const WHY: usize = 6;
+const PROGRAM: usize = 6;
+const HOOK: usize = 8;
+const UPTIME: usize = 9;
+const LAST_EXIT: usize = 10;
+const WHY: usize = 11;
+
+/// The cells of a line of the table.
+type Row = [String; COLUMNS.len()];
 
 /// The width that WHY gets at the expense of other columns,
 const ENOUGH: usize = 36;
 /// and the one that it gets in any case.
 const LEAST: usize = 24;
+/// In the wide table WHY gives way first, down to this width.
+const LITTLE: usize = 12;
+
+/// Which column is left out when WHY would get less than a width, one after the other; those that may be are left out only
+/// where they say nothing.
+const GIVE_WAY: [(usize, usize, Spare); 6] = [
+    (RESTARTS, ENOUGH, Spare::Empty),
+    (NEXT_TRY, ENOUGH, Spare::Empty),
+    (SESSION, ENOUGH, Spare::Always),
+    (RESTARTS, LEAST, Spare::Always),
+    (SINCE, LEAST, Spare::Always),
+    (NEXT_TRY, LEAST, Spare::Always),
+];
+
+/// The same for the wide table: WHY itself is left out before what only this table has.
+const GIVE_WAY_WIDE: [(usize, usize, Spare); 13] = [
+    (RESTARTS, LITTLE, Spare::Empty),
+    (NEXT_TRY, LITTLE, Spare::Empty),
+    (HOOK, LITTLE, Spare::Empty),
+    (LAST_EXIT, LITTLE, Spare::Empty),
+    (SESSION, LITTLE, Spare::Always),
+    (RESTARTS, LITTLE, Spare::Always),
+    (NEXT_TRY, LITTLE, Spare::Always),
+    (SINCE, LITTLE, Spare::Always),
+    (WHY, LITTLE, Spare::Always),
+    (PROGRAM, 0, Spare::Always),
+    (UPTIME, 0, Spare::Always),
+    (HOOK, 0, Spare::Always),
+    (LAST_EXIT, 0, Spare::Always),
+];
+
+/// When a column may be left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Spare {
+    /// When no cell of it says anything.
+    Empty,
+    /// Whatever it says.
+    Always,
+}
 
 impl Page {
     /// The page; `silent` says in which way the supervisor does not answer.
@@ -141,8 +203,9 @@ impl Page {
         table
     }
 
-    fn row(&self, agent: &AgentReport) -> [String; 7] {
+    fn row(&self, agent: &AgentReport) -> Row {
         let next = agent.backoff_until.filter(|until| *until > self.local.now());
+        let known = |text: &Option<String>| text.clone().unwrap_or("-".to_owned());
         [
             agent.identity.clone(),
             agent.session.clone(),
@@ -150,6 +213,11 @@ impl Page {
             agent.since.map_or("-".to_owned(), |since| self.local.age(since)),
             agent.restarts.to_string(),
             next.map_or("-".to_owned(), |until| self.local.time(until)),
+            known(&agent.program),
+            agent.pid.map_or("-".to_owned(), |pid| pid.to_string()),
+            known(&agent.hook),
+            agent.started_at.map_or("-".to_owned(), |at| self.local.age(at)),
+            agent.last_exit.as_ref().map_or("-".to_owned(), |exit| self.exit(exit)),
             match &agent.reason {
                 Some(why) => self.local.text(why),
                 None => doing(agent, &self.local).unwrap_or_default(),
@@ -157,35 +225,44 @@ impl Page {
         ]
     }
 
+    /// `SIGKILL (137), 5m ago`.
+    fn exit(&self, exit: &Exit) -> String {
+        let ago = format!("{} ago", self.local.age(exit.at));
+        let how = exit_in_words(exit.exit, exit.signal.as_deref());
+        how.into_iter().chain([ago]).collect::<Vec<_>>().join(", ")
+    }
+
     /// The columns that are shown, each with the width to cut its cells to. Where there is little room, those that say nothing
-    /// or least are left out, so that WHY can be read, and WHY is cut.
-    fn columns(&self, rows: &[[String; 7]]) -> Vec<(usize, usize)> {
+    /// or least are left out, and WHY is cut.
+    fn columns(&self, rows: &[Row]) -> Vec<(usize, usize)> {
         let widest = |column: usize| rows.iter().map(|row| width::of(&row[column])).max().unwrap_or(0);
         let widths = COLUMNS.map(width::of);
         let mut widths: Vec<usize> = (0..).zip(widths).map(|(at, header)| header.max(widest(at))).collect();
-        let mut shown: Vec<usize> = (0..COLUMNS.len()).collect();
-        if let Some(width) = self.width {
-            let says_nothing = |column: usize| rows.iter().all(|row| ["0", "-"].contains(&&*row[column]));
-            let others = |shown: &[usize], widths: &[usize]| -> usize {
-                shown.iter().filter(|column| **column != WHY).map(|column| widths[*column] + 2).sum()
+        let is_wide_only = |column: usize| (PROGRAM..WHY).contains(&column);
+        let mut shown: Vec<usize> =
+            (0..COLUMNS.len()).filter(|column| self.wide || !is_wide_only(*column)).collect();
+        let Some(width) = self.width else {
+            return shown.into_iter().map(|column| (column, widths[column])).collect();
+        };
+        let says_nothing = |column: usize| rows.iter().all(|row| ["0", "-"].contains(&&*row[column]));
+        let needed = |shown: &[usize], widths: &[usize], least: usize| -> usize {
+            let of = |column: &usize| match *column {
+                WHY => widths[WHY].min(least),
+                column => widths[column] + 2,
             };
-            let wanted = widths[WHY];
-            for (spare, least, anyway) in [
-                (RESTARTS, ENOUGH, false),
-                (NEXT_TRY, ENOUGH, false),
-                (SESSION, ENOUGH, true),
-                (RESTARTS, LEAST, true),
-                (SINCE, LEAST, true),
-                (NEXT_TRY, LEAST, true),
-            ] {
-                if others(&shown, &widths) + wanted.min(least) > width && (anyway || says_nothing(spare)) {
-                    shown.retain(|column| *column != spare);
-                }
+            shown.iter().map(of).sum()
+        };
+        let (give_way, least): (&[_], _) =
+            if self.wide { (&GIVE_WAY_WIDE, LITTLE) } else { (&GIVE_WAY, LEAST) };
+        for (column, least, spare) in give_way {
+            let may = *spare == Spare::Always || says_nothing(*column);
+            if may && needed(&shown, &widths, *least) > width {
+                shown.retain(|it| it != column);
             }
-            let missing = (others(&shown, &widths) + wanted.min(LEAST)).saturating_sub(width);
-            widths[AGENT] = widths[AGENT].saturating_sub(missing).max(width::of(COLUMNS[AGENT]));
-            widths[WHY] = width.saturating_sub(others(&shown, &widths)).max(width::of(COLUMNS[WHY]));
         }
+        let missing = needed(&shown, &widths, least).saturating_sub(width);
+        widths[AGENT] = widths[AGENT].saturating_sub(missing).max(width::of(COLUMNS[AGENT]));
+        widths[WHY] = width.saturating_sub(needed(&shown, &widths, 0)).max(width::of(COLUMNS[WHY]));
         shown.into_iter().map(|column| (column, widths[column])).collect()
     }
 }
@@ -251,7 +328,12 @@ mod tests {
     }
 
     fn page() -> Page {
-        Page { local: LocalTime::new(at("2026-11-25T10:00:00Z"), &TimeZone::UTC), plain: true, width: None }
+        Page {
+            local: LocalTime::new(at("2026-11-25T10:00:00Z"), &TimeZone::UTC),
+            plain: true,
+            width: None,
+            wide: false,
+        }
     }
 
     fn agent(identity: &str, state: &str, reason: Option<&str>) -> AgentReport {
@@ -294,7 +376,7 @@ mod tests {
 /home/user/gt: running (PID 2077) since 2026-11-23 01:12:08, heartbeat #64 40s ago, late: boot
 2 agents: 1 alive, 1 waiting
 Problems:
-  gt is not installed (5m0s)
+  gt is not installed (5m)
 
 AGENT          SESSION        STATE    SINCE  RESTARTS  NEXT TRY  WHY
 deacon         deacon         alive    1m5s   0         -
@@ -433,6 +515,53 @@ alpha/witness  alpha-witness  waiting  1m5s   1         10:00:30  restart 2
         }
     }
 
+    /// The same town, with what is known of processes.
+    fn with_processes() -> StatusReport {
+        let mut report = at_night();
+        let killed = Exit { at: at("2026-11-25T09:55:00Z"), exit: Some(137), signal: Some("SIGKILL".into()) };
+        let [deacon, _, polecat, _] = &mut report.agents[..] else { panic!("four agents") };
+        (deacon.program, deacon.pid) = (Some("claude".into()), Some(4711));
+        deacon.started_at = Some(at("2026-11-25T08:00:00Z"));
+        (polecat.hook, polecat.last_exit) = (Some("ha-7x2".into()), Some(killed));
+        report
+    }
+
+    #[test]
+    fn the_wide_table() {
+        let table = |width| {
+            let text = Page { width, wide: true, ..page() }.text(&with_processes(), None);
+            let lines = text.lines().skip_while(|line| !line.starts_with("AGENT"));
+            lines.map(|line| format!("{line}\n")).collect::<String>()
+        };
+        let agent =
+            |text: &str, name: &str| text.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+        let whole = table(None);
+        let polecat = agent(&whole, "harbor/polecats/furiosa");
+        assert!(polecat.contains(" ha-7x2 ") && polecat.contains(" SIGKILL (137), 5m ago "), "{whole}");
+        assert!(polecat.ends_with(" ended with 1"), "{whole}");
+        assert!(table(Some(200)).contains("WHY"), "{}", table(Some(200)));
+        assert_eq!(
+            table(Some(80)),
+            "\
+AGENT                    STATE                PID   LAST EXIT
+deacon                   alive                4711  -
+harbor/refinery          absent               -     -
+harbor/polecats/furiosa  waiting              -     SIGKILL (137), 5m ago
+mayor                    waiting_at_question  -     -
+"
+        );
+        for width in [60, 80, 200] {
+            for line in table(Some(width)).lines() {
+                assert!(width::of(line) <= width, "{width}: {line}");
+            }
+            assert!(
+                agent(&table(Some(width)), "deacon").contains(" 4711"),
+                "{width}: {}",
+                table(Some(width))
+            );
+        }
+    }
+
     #[test]
     fn what_is_shown_in_80_columns() {
         assert_eq!(
@@ -443,7 +572,7 @@ alpha/witness  alpha-witness  waiting  1m5s   1         10:00:30  restart 2
 4 agents: 1 alive, 1 waiting, 1 at a question, 1 not needed
 Problems:
   Dolt does not answer on 127.0.0.1:3307 since 09:58:00: mail, hooks and slings
-    fail; `gt dolt start` starts it (5m0s)
+    fail; `gt dolt start` starts it (5m)
 
 AGENT                    STATE                NEXT TRY  WHY
 deacon                   alive                -

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{rules, texts};
+use super::{rounds, rules, texts};
 use crate::{
     agent::{
         confirmation::{Assignment, Permission, Presence, SessionKey},
@@ -58,6 +58,7 @@ pub async fn make_sure(deps: &Deps, suspect: &Suspect) -> bool {
         return false;
     }
     if let Some(mail) = mail {
+        rounds::note_stalled(deps, &suspect.spec, suspect.condition, &suspect.hook);
         mailing::send_once(deps, mail).await;
     }
     true

@@ -20,14 +20,17 @@ use crate::{
         owner::Owner,
         polecat::work,
         role::RoleEvent,
+        spec::AgentSpec,
     },
     clock::Now,
     deps::Deps,
     ledger::{answer::Answer, snapshot::AgentSnapshot},
 };
 
-/// The key of the problem that its work is another's.
+/// The key of the problem that its work is another's,
 const REASSIGNED: &str = "reassigned";
+/// and that its work makes no progress, which was mailed.
+const STALLED: &str = "stalled";
 
 /// The result of the audit's task: what to remember of a missing polecat.
 #[derive(Debug)]
@@ -73,6 +76,7 @@ impl Audit {
             deps.records.incident(identity, |it| Incident::hook_is(it, hook));
         }
         self.tell_reassigned(agent, &found, situation, now);
+        tell_stalled(agent, &found);
         // What is being done about it may still fail.
         if situation != Situation::Busy && !matches!(found, Finding::Missing { .. } | Finding::Unknown) {
             self.missing = None;
@@ -190,6 +194,28 @@ impl Audit {
             checked(None),
         );
     }
+}
+
+/// Keeps the problem open while what was mailed lasts; [`check`] opens it with the first mail.
+fn tell_stalled(agent: &Agent, found: &Finding) {
+    let (deps, spec) = (&agent.deps, agent.owner.spec());
+    let (condition, hook) = match found {
+        Finding::Stalled { hook } => (Condition::Gupp, hook),
+        Finding::Missing { hook } => (Condition::Orphaned, hook),
+        Finding::Unknown => return,
+        _ => return deps.problems.clear(spec.problem_key(STALLED)),
+    };
+    // An earlier supervisor may have mailed it.
+    if deps.records.incident(&spec.identity, |it| it.as_ref().is_some_and(|it| it.is_mailed(condition, hook)))
+    {
+        note_stalled(deps, spec, condition, hook);
+    }
+}
+
+/// Notes, without a line in the log, which has one of Gas Town's own, that this work makes no progress.
+pub(super) fn note_stalled(deps: &Deps, spec: &AgentSpec, condition: Condition, hook: &str) {
+    let limit = deps.settings().polecats.gupp_after;
+    deps.problems.note(spec.problem_key(STALLED), texts::stalled(&spec.identity, condition, hook, limit));
 }
 
 fn checked(missing: Option<FirstSeen>) -> RoleEvent {

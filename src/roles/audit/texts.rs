@@ -4,9 +4,23 @@
 use std::time::Duration;
 
 use crate::{
-    go_duration::{format, format_minutes},
+    agent::incidents::Condition,
+    go_duration::{format, format_minutes, short},
     town::{identity::Identity, reading::shorten},
 };
+
+/// The problem of work that makes no progress, because of this condition; `limit` is how long a live agent may show none.
+pub fn stalled(agent: &Identity, condition: Condition, hook: &str, limit: Duration) -> String {
+    match condition {
+        Condition::Gupp => {
+            let limit = short(limit);
+            format!(
+                "{agent} makes no progress: {hook} is on its hook, and nothing of it changed for more than {limit} (GUPP)"
+            )
+        }
+        condition => format!("{agent} {condition}: {hook} is on its hook"),
+    }
+}
 
 /// The problem of a live agent whose agent bead names work that is assigned `to` another.
 pub fn reassigned(agent: &Identity, hook: &str, to: &str) -> String {

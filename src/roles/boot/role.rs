@@ -132,7 +132,7 @@ impl Boot {
             }
             Decision::Spawn => (None, "is to check the deacon".to_owned()),
             Decision::Replace => {
-                let age = crate::go_duration::format(settings.boot.max_age);
+                let age = crate::go_duration::short(settings.boot.max_age);
                 (session, format!("is older than {age}"))
             }
         };

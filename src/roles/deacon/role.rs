@@ -6,6 +6,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture};
+use jiff::Timestamp;
 
 use super::rules::{HeartbeatFile, Observed, Progress, Verdict};
 use crate::{
@@ -30,6 +31,8 @@ use crate::{
 
 /// The key of the problem of a heartbeat file that is ahead of the clock.
 const AHEAD: &str = "deacon/heartbeat_ahead";
+/// The key of the problem of a living deacon whose heartbeat is old.
+const STALE: &str = "deacon/heartbeat_stale";
 
 /// What the deacon's actor keeps beside its owner.
 #[derive(Debug, Default)]
@@ -96,19 +99,27 @@ impl Deacon {
         let paused = seen.permission != Permission::Allowed;
         let observed = Observed { alive_in, paused, file };
         let verdict = self.progress.judge(&observed, now, &settings.deacon);
+        let is_known = !matches!(seen.presence, Presence::Unknown(_));
+        if is_known && self.progress.is_stale(&observed, now, &settings.deacon) == Some(false) {
+            agent.deps.problems.clear(STALE);
+        }
         if !matches!(verdict, Verdict::FromTheFuture(_)) {
             agent.deps.problems.clear(AHEAD);
         }
         match (verdict, &observed.file) {
-            (Verdict::Nudge { age }, _) => {
+            (Verdict::Nudge { age }, HeartbeatFile::At(beat)) => {
                 if let Some(session) = observed.alive_in.clone() {
-                    nudge(agent, session, age);
+                    nudge(agent, session, age, is_old(*beat, settings.deacon.stale_after));
                 }
             }
             // It waits for a person, which is reported.
             (Verdict::Stuck { .. }, _) if is_at_question(agent, &observed) => {}
             (Verdict::Stuck { age }, HeartbeatFile::At(beat)) => {
-                let why = format!("its heartbeat is {} old", go_duration::format_minutes(age));
+                agent.deps.problems.note(
+                    ProblemKey::named(STALE).of(&Identity::Deacon),
+                    is_old(*beat, settings.deacon.stale_after),
+                );
+                let why = format!("its heartbeat is {} old", go_duration::short_minutes(age));
                 let permission = seen.permission.clone();
                 agent.owner.apply(Event::Replace { why, heartbeat: *beat, permission });
             }
@@ -118,7 +129,7 @@ impl Deacon {
                 );
                 agent.deps.problems.report(ProblemKey::from(AHEAD).of(&Identity::Deacon), text);
             }
-            (Verdict::Leave | Verdict::Stuck { .. }, _) => {}
+            (Verdict::Leave | Verdict::Nudge { .. } | Verdict::Stuck { .. }, _) => {}
         }
         let due = self.progress.next_probe(&observed, now, &settings.deacon);
         // A replacement that has to wait falls due when its wait is over.
@@ -133,14 +144,24 @@ fn is_at_question(agent: &Agent, observed: &Observed) -> bool {
     screen.is_some_and(|screen| screen.question.is_some())
 }
 
-fn nudge(agent: &mut Agent, session: SessionKey, age: Duration) {
-    let seen = format!("its heartbeat is {} old", go_duration::format_minutes(age));
+/// The problem of a heartbeat that is older than `limit`.
+fn is_old(beat: Timestamp, limit: Duration) -> String {
+    let limit = go_duration::short(limit);
+    format!(
+        "the deacon lives, but its heartbeat is old: deacon/heartbeat.json says {beat}, and more than {limit} is too long"
+    )
+}
+
+/// Nudges it, and notes `problem`, unless it has nothing to do. Both are logged in one line.
+fn nudge(agent: &mut Agent, session: SessionKey, age: Duration, problem: String) {
+    let seen = format!("its heartbeat is {} old", go_duration::short_minutes(age));
     let (deps, spec) = (agent.deps.clone(), agent.owner.spec().clone());
     agent.run(async move {
         if deps.dialect().facts().deacon_waits_without_work && !is_work_in_progress(&deps).await {
             tracing::debug!(agent = "deacon", "{seen}, and no bead is known to be in progress: not nudged");
             return;
         }
+        deps.problems.note(ProblemKey::named(STALE).of(&Identity::Deacon), problem);
         tracing::info!(agent = "deacon", reason = "nudged", "{seen}, nudging it");
         let done = match nudge::nudge(&deps, &spec, &session, texts::HEALTH_CHECK).await {
             Ok(()) => "nudged".to_owned(),

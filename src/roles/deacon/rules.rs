@@ -96,6 +96,19 @@ impl Progress {
         Verdict::Nudge { age }
     }
 
+    /// Whether the deacon lives and its heartbeat is old; `None` when that is not known, as during a grace.
+    pub fn is_stale(&self, observed: &Observed, now: Now, settings: &Settings) -> Option<bool> {
+        match (&observed.alive_in, &observed.file) {
+            (None, _) => Some(false),
+            (Some(_), HeartbeatFile::Unknown) => None,
+            (Some(_), HeartbeatFile::At(beat)) if now.age_of(*beat) < settings.stale_after => Some(false),
+            (Some(_), HeartbeatFile::At(_)) if observed.paused => Some(false),
+            (Some(_), HeartbeatFile::At(_)) => {
+                self.grace_until.is_none_or(|until| now.mono >= until).then_some(true)
+            }
+        }
+    }
+
     /// When the next observation can make a difference; `None` when only a change can.
     pub fn next_probe(&self, observed: &Observed, now: Now, settings: &Settings) -> Option<Duration> {
         let (Some(_), false, HeartbeatFile::At(beat)) = (&observed.alive_in, observed.paused, &observed.file)

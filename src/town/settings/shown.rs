@@ -45,7 +45,7 @@ macro_rules! as_text {
 }
 
 as_text! {
-    Duration: |it| go_duration::format(*it),
+    Duration: |it| go_duration::short(*it),
     PathBuf: |it| it.to_string_lossy().into_owned(),
     Amount: |it| match it {
         Amount::Bytes(bytes) => bytes::exact(*bytes),
@@ -107,7 +107,7 @@ impl Shown for MemoryMax {
 }
 
 impl Settings {
-    /// Each key of our own file with its value, in the order of the table: `heartbeat.interval`, `"3m0s"`.
+    /// Each key of our own file with its value, in the order of the table: `heartbeat.interval`, `"3m"`.
     pub fn shown(&self) -> Vec<(String, Value)> {
         let (mut settings, mut shown) = (self.clone(), Vec::new());
         for name in Settings::SECTIONS {

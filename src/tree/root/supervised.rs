@@ -70,5 +70,10 @@ fn unknown(identity: &Identity, session: String, since: Timestamp, why: String) 
         activity: None,
         activity_doubt: None,
         last_end: None,
+        program: None,
+        pid: None,
+        hook: None,
+        started_at: None,
+        last_exit: None,
     }
 }

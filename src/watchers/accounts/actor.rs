@@ -284,7 +284,7 @@ impl AccountsState {
     fn leaves_alone(&mut self, agent: &Identity) {
         let text = format!(
             "{agent} can work again and is not prompted to: its prompt holds a text that was not sent, or its screen does not show its prompt; it is tried again every {}",
-            go_duration::format(PUT_OFF)
+            go_duration::short(PUT_OFF)
         );
         self.deps.problems.report(problem(agent), text);
         self.left_alone.insert(agent.clone());

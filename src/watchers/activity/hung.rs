@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::{
     agent::activity::{Activity, Evidence},
     clock::Now,
+    go_duration,
 };
 
 /// An agent is looked at once its signs have been quiet for this part of the time.
@@ -98,10 +99,9 @@ pub fn why(signs: Signs, seen: Seen, quiet: Quiet, now: Now, hung_after: Duratio
     }
     let is_hung = signs.are_quiet_for(hung_after) && now.since(quiet.since) >= hung_after;
     let witness = if signs.transcript_works { "its transcript says" } else { "its screen shows" };
-    let minutes = hung_after.as_secs() / 60;
-    is_hung.then(|| {
-        format!("no CPU time and no output for more than {minutes} minutes, although {witness} that it works")
-    })
+    let time = go_duration::short(hung_after);
+    is_hung
+        .then(|| format!("no CPU time and no output for more than {time}, although {witness} that it works"))
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub fn levels(deps: &Deps, problems: &OpenProblems) -> Vec<Level> {
         let agents = vec![identity.to_string()];
         let history = deps.records.restarts(&identity);
         if history.crash_loop_since.is_some() {
-            let again = go_duration::format(settings.restart.retry_crash_loop_after);
+            let again = go_duration::short(settings.restart.retry_crash_loop_after);
             levels.push(Level {
                 key: format!("crash_loop/{identity}"),
                 kind: Kind::CrashLoop,

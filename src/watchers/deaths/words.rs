@@ -24,7 +24,7 @@ pub fn sentence(deaths: &[ConfirmedDeath], window: Duration, follow_up: bool, ca
     let agents = if deaths.len() == 1 { "agent" } else { "agents" };
     let names: Vec<String> = deaths.iter().map(|death| death.agent.to_string()).collect();
     let cause = cause.map(|cause| format!(" (possible cause: {cause})")).unwrap_or_default();
-    let (count, window) = (deaths.len(), go_duration::format(window));
+    let (count, window) = (deaths.len(), go_duration::short(window));
     format!("{count}{more} {agents} died within {window}: {}{cause}", names.join(", "))
 }
 

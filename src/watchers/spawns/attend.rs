@@ -81,7 +81,7 @@ pub async fn attend(deps: &Deps, pending: &Pending) -> Attended {
         }
         Readiness::Ready(key) => begin(deps, pending, &key).await,
         Readiness::Not if pending.is_old => {
-            let waited = crate::go_duration::format(deps.settings().spawns.prune_after);
+            let waited = crate::go_duration::short(deps.settings().spawns.prune_after);
             tracing::warn!(
                 agent = %identity, "not ready within {waited}; first instruction not sent (mail {})",
                 pending.id

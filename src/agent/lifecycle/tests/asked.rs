@@ -239,8 +239,7 @@ fn only_a_life_that_is_idle_ends_and_it_is_not_held() {
     for state in ALL.into_iter().chain(["starting", "stopping"]) {
         for n in [1, 2] {
             let mut lifecycle = given(state);
-            let event =
-                Event::Idle { session: session(n), why: "idle for 15m0s and without work".to_owned() };
+            let event = Event::Idle { session: session(n), why: "idle for 15m and without work".to_owned() };
             let before = lifecycle.state().clone();
             let ended = step(&mut lifecycle, event, at(100));
             if state.starts_with("alive") && n == 1 {

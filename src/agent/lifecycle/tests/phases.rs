@@ -162,12 +162,12 @@ fn a_probe_is_a_line_when_something_changed() {
         (
             "confirming, due, stopped",
             "gone",
-            "stopped by hand (`gt witness stop r`) → held: left alone for 10m0s, until 08:11:40",
+            "stopped by hand (`gt witness stop r`) → held: left alone for 10m, until 08:11:40",
         ),
         (
             "confirming, due",
             "gone+limited",
-            "ended at a usage limit (limit reached) → waiting: retried in 15m0s, next try 08:16:40",
+            "ended at a usage limit (limit reached) → waiting: retried in 15m, next try 08:16:40",
         ),
         ("waiting", "gone", "-"),
         ("waiting, due", "gone", waited),
@@ -227,17 +227,17 @@ fn how_a_start_or_stop_ended_is_a_line() {
 #[test]
 fn one_that_is_stuck_and_may_not_be_replaced_yet_is_reported_once() {
     let replace = || Event::Replace {
-        why: "its heartbeat is 31m0s old".into(),
+        why: "its heartbeat is 31m old".into(),
         heartbeat: at(0).wall,
         permission: Permission::Allowed,
     };
     let mut it = given("alive");
     it.history.restart_count = 1;
-    let first = "its heartbeat is 31m0s old → alive: left running, restart 2 waits";
+    let first = "its heartbeat is 31m old → alive: left running, restart 2 waits";
     assert_eq!(line(it.clone(), replace(), 100), first);
     let _ = step(&mut it, replace(), at(100));
     assert_eq!(line(it.clone(), replace(), 110), "-", "it still waits");
-    assert_eq!(line(it, replace(), 131), "its heartbeat is 31m0s old → starting: replacing it; restart 2");
+    assert_eq!(line(it, replace(), 131), "its heartbeat is 31m old → starting: replacing it; restart 2");
 }
 
 #[test]
