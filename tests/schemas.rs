@@ -13,6 +13,7 @@ use std::{env, fs, path::Path};
 
 use gastown_supervisor::{
     Explanation, StatusReport,
+    control::programs::ProgramsReport,
     town::{events::Event, settings::Settings},
 };
 use schemars::{JsonSchema, generate::SchemaSettings};
@@ -24,12 +25,13 @@ fn written<T: JsonSchema>() -> Value {
     generator.into_root_schema_for::<T>().to_value()
 }
 
-fn all() -> [(&'static str, Value); 4] {
+fn all() -> [(&'static str, Value); 5] {
     [
         ("settings", Settings::schema()),
         ("status", written::<StatusReport>()),
         ("explanation", written::<Explanation>()),
         ("event", written::<Event>()),
+        ("programs", written::<ProgramsReport>()),
     ]
 }
 
@@ -57,7 +59,7 @@ fn the_committed_schemas_are_those_of_the_types() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    assert_eq!(names, ["event.json", "explanation.json", "settings.json", "status.json"]);
+    assert_eq!(names, ["event.json", "explanation.json", "programs.json", "settings.json", "status.json"]);
 }
 
 /// The schemas fit what is really written, as far as the names of keys and which of them are always there.

@@ -178,25 +178,28 @@ fn rig_gate(code: &str, rigs: &[&str]) -> String {
     format!("{names} {are} {what}: no agent there is started until `{end}`")
 }
 
-/// The last mass death, as the death window reports it.
-#[derive(Deserialize)]
-struct Last {
-    at: Timestamp,
-    sessions: Vec<String>,
-    possible_cause: Option<String>,
+/// A mass death, as the death window reports it.
+#[derive(Debug, Deserialize)]
+pub struct MassDeath {
+    /// When it was.
+    pub at: Timestamp,
+    /// The names of the sessions that died.
+    pub sessions: Vec<String>,
+    /// What may have caused it.
+    #[serde(rename = "possible_cause")]
+    pub cause: Option<String>,
+}
+
+/// The mass death of the last hour.
+pub fn last_mass_death(report: &StatusReport, now: Timestamp) -> Option<MassDeath> {
+    let last: MassDeath = serde_json::from_value(report.deaths.get("last")?.clone()).ok()?;
+    (now.duration_since(last.at) <= MASS_DEATH_SHOWN).then_some(last)
 }
 
 fn mass_death(report: &StatusReport, local: &LocalTime) -> Option<String> {
-    let last: Last = serde_json::from_value(report.deaths.get("last")?.clone()).ok()?;
-    if local.now().duration_since(last.at) > MASS_DEATH_SHOWN {
-        return None;
-    }
-    let cause = last.possible_cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
-    Some(format!(
-        "MASS DEATH at {}: {} sessions died together{cause}",
-        local.time(last.at),
-        last.sessions.len()
-    ))
+    let MassDeath { at, sessions, cause } = last_mass_death(report, local.now())?;
+    let cause = cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
+    Some(format!("MASS DEATH at {}: {} sessions died together{cause}", local.time(at), sessions.len()))
 }
 
 #[cfg(test)]

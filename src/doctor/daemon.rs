@@ -9,6 +9,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use tokio::time::sleep;
 
 use super::{
     disk,
@@ -21,13 +22,16 @@ use crate::{
     town::{
         daemon_state::{self, DaemonState},
         files::LockState,
-        original, pid,
+        lock, original, pid,
         reading::Reading,
     },
 };
 
 /// Number of missing heartbeats after which a supervisor that holds the lock is reported as hanging.
 const MISSING: u32 = 3;
+
+/// How much longer two processes must have the lock open than a start waits for it.
+const MARGIN: Duration = Duration::from_millis(200);
 
 /// A process that holds a lock, and its executable where that is known.
 pub type Holder = (u32, Option<PathBuf>);
@@ -45,9 +49,10 @@ struct Observed {
     pub state: Option<DaemonState>,
     /// The interval of heartbeats in the settings.
     pub interval: Duration,
-    /// The supervisor's own answer: how many problems it reports, or why it does not answer; `None` when no
-    /// supervisor runs.
-    pub asked: Option<Result<usize, String>>,
+    /// The processes that have the lock open, and still have it open after a while.
+    pub rivals: Vec<Holder>,
+    /// Why the supervisor does not answer; `None` when it does, or none runs.
+    pub silent: Option<String>,
 }
 
 /// Checks the supervisor, which gave this answer.
@@ -73,12 +78,29 @@ async fn observe(deps: &Deps, answer: &Answer<StatusReport>) -> Observed {
         pid_file,
         state,
         interval: deps.settings().heartbeat.interval,
-        asked: match answer {
-            Answer::Live(report) => Some(Ok(report.problems.len())),
-            Answer::Unresponsive(_, why) => Some(Err(why.clone())),
-            Answer::Offline(_) => None,
+        rivals: rivals(&lock).await,
+        silent: match answer {
+            Answer::Unresponsive(_, why) => Some(why.clone()),
+            Answer::Live(_) | Answer::Offline(_) => None,
         },
     }
+}
+
+/// The processes that have the lock open and keep it open, if there are several: commands only probe it, and who starts in vain gives
+/// up.
+async fn rivals(lock: &Path) -> Vec<Holder> {
+    let mut pids = disk::openers(lock).await;
+    if pids.len() < 2 {
+        return Vec::new();
+    }
+    sleep(lock::PATIENCE + MARGIN).await;
+    let still = disk::openers(lock).await;
+    pids.retain(|pid| still.contains(pid));
+    let mut rivals = Vec::new();
+    for pid in pids {
+        rivals.push((pid, disk::executable(pid).await));
+    }
+    rivals
 }
 
 /// The processes that hold the lock of a file; empty when the system does not show them.
@@ -127,7 +149,8 @@ fn running(observed: &Observed, now: Timestamp) -> Vec<Finding> {
         && original::is_program(executable)
     {
         let what = original::words(*pid, executable);
-        return vec![Area::Supervisor.wrong(what, original::WHAT_TO_DO)];
+        let original = Area::Supervisor.wrong(what, original::WHAT_TO_DO);
+        return [original].into_iter().chain(two(observed)).collect();
     }
     let shown = match holder {
         Some(holder) => process(holder),
@@ -137,24 +160,32 @@ fn running(observed: &Observed, now: Timestamp) -> Vec<Finding> {
         },
     };
     let mut findings = vec![Area::Supervisor.ok(format!("a supervisor runs: {shown}"))];
+    findings.extend(two(observed));
     findings.extend(disagreement(observed));
     findings.extend(hanging(observed, now));
     findings.extend(answering(observed));
     findings
 }
 
+/// The finding that two processes supervise the town: one has a lock file that was deleted, or locks keep nobody out.
+fn two(observed: &Observed) -> Option<Finding> {
+    let shown: Vec<String> = observed.rivals.iter().map(process).collect();
+    (shown.len() > 1).then(|| {
+        let what = format!(
+            "{} processes have daemon/daemon.lock open and may each supervise this town: {}",
+            shown.len(),
+            shown.join(", ")
+        );
+        let hint = "end all but one with TERM; the lock file must never be deleted, nor be on a disk whose locks keep nobody out";
+        Area::Supervisor.wrong(what, hint).about(Path::new("daemon/daemon.lock"))
+    })
+}
+
 fn answering(observed: &Observed) -> Option<Finding> {
-    match observed.asked.as_ref()? {
-        Ok(0) => None,
-        Ok(problems) => {
-            let what = format!("it reports {problems} problem{}", if *problems == 1 { "" } else { "s" });
-            Some(Area::Supervisor.note(what, "`gastown-supervisor status` lists them"))
-        }
-        Err(why) => Some(Area::Supervisor.wrong(
-            format!("it does not answer: {why}"),
-            "run `doctor` again in a moment; if it still does not answer, stop it with TERM and start it again",
-        )),
-    }
+    let what = format!("it does not answer: {}", observed.silent.as_ref()?);
+    let hint =
+        "run `doctor` again in a moment; if it still does not answer, stop it with TERM and start it again";
+    Some(Area::Supervisor.wrong(what, hint))
 }
 
 /// A process for people: `PID 4711 (/usr/bin/gt)`.
@@ -219,7 +250,8 @@ mod tests {
             pid_file: None,
             state: None,
             interval: Duration::from_secs(180),
-            asked: None,
+            rivals: vec![],
+            silent: None,
         };
         let fresh = || beaten(true, "2026-01-16T11:58:00Z");
         let up = || Observed {
@@ -231,7 +263,7 @@ mod tests {
         };
         let first = |text: &'static str| (Well, text);
         #[rustfmt::skip]
-        let cases: [(&str, Observed, &[(Severity, &str)]); 15] = [
+        let cases: [(&str, Observed, &[(Severity, &str)]); 14] = [
             ("never started", none(), &[(Note, "no supervisor runs")]),
             ("stopped", Observed { state: beaten(false, "2026-01-16T11:00:00Z"), ..none() }, &[(Note, "no supervisor runs")]),
             ("killed", Observed { pid_file: Some(Some(7)), state: fresh(), ..none() },
@@ -240,9 +272,9 @@ mod tests {
             ("running", up(), &[first("a supervisor runs: PID 7 (/bin/gastown-supervisor)")]),
             ("holder not known", Observed { holders: vec![], ..up() }, &[first("a supervisor runs: PID 7 by daemon/daemon.pid")]),
             ("just started", Observed { state: beaten(false, "2026-01-16T09:00:00Z"), ..up() }, &[first("a supervisor runs")]),
-            ("asked", Observed { asked: Some(Ok(0)), ..up() }, &[first("a supervisor runs")]),
-            ("has problems", Observed { asked: Some(Ok(2)), ..up() }, &[first("a supervisor runs"), (Note, "it reports 2 problems")]),
-            ("is silent", Observed { asked: Some(Err("x".into())), ..up() }, &[first("a supervisor runs"), (Wrong, "it does not answer: x")]),
+            ("two", Observed { rivals: [ours(), vec![(8, Some("/usr/bin/gt".into()))]].concat(), ..up() },
+                &[first("a supervisor runs"), (Wrong, "2 processes have daemon/daemon.lock open and may each supervise this town: PID 7 (/bin/gastown-supervisor), PID 8 (/usr/bin/gt)")]),
+            ("is silent", Observed { silent: Some("x".into()), ..up() }, &[first("a supervisor runs"), (Wrong, "it does not answer: x")]),
             ("no PID file", Observed { pid_file: None, ..up() }, &[first("a supervisor runs"), (Note, "daemon/daemon.pid is missing")]),
             ("another PID", Observed { pid_file: Some(Some(8)), ..up() }, &[first("a supervisor runs"), (Note, "daemon/daemon.pid names PID 8")]),
             ("hangs", Observed { state: beaten(true, "2026-01-16T11:50:59Z"), ..up() },
