@@ -177,12 +177,12 @@ mod tests {
         type Case<'a> = (&'a str, (&'a str, &'a str), Finding, Option<Severity>);
         #[rustfmt::skip]
         let cases: [Case<'_>; 9] = [
-            ("an error", ("sessions", "tmux hangs"), Area::Clock.wrong("x", ""), Some(Wrong)),
-            ("a warning", ("watch", "no watch"), Area::Clock.wrong("x", ""), Some(Note)),
-            ("by its key", ("sessions", "tmux hangs"), Area::Tmux.wrong("x", "").same_as(["sessions"]), None),
-            ("one that is well says nothing", ("sessions", "tmux hangs"), Area::Tmux.ok("x").same_as(["sessions"]), Some(Wrong)),
-            ("an agent's", ("rig/r/r/witness/program", "no claude"), Area::Agents.wrong("x", "").same_as(["r/witness/program"]), None),
-            ("another agent's", ("rig/r/r/refinery/program", "no claude"), Area::Agents.wrong("x", "").same_as(["r/witness/program"]), Some(Wrong)),
+            ("an error", ("sessions", "tmux hangs"), Area::Clock.wrong("something else", ""), Some(Wrong)),
+            ("a warning", ("watch", "no watch"), Area::Clock.wrong("something else", ""), Some(Note)),
+            ("by its key", ("sessions", "tmux hangs"), Area::Tmux.wrong("something else", "").same_as(["sessions"]), None),
+            ("one that is well says nothing", ("sessions", "tmux hangs"), Area::Tmux.ok("something else").same_as(["sessions"]), Some(Wrong)),
+            ("an agent's", ("rig/r/r/witness/program", "no claude"), Area::Agents.wrong("something else", "").same_as(["r/witness/program"]), None),
+            ("another agent's", ("rig/r/r/refinery/program", "no claude"), Area::Agents.wrong("something else", "").same_as(["r/witness/program"]), Some(Wrong)),
             ("by its text", ("claims/x", "two agents have x; rename one"), Area::Agents.wrong("two agents have x", ""), None),
             ("by its place", ("agents/settings/config.json", place), file("other words"), None),
             ("another place", ("agents/settings/config.json", "settings/config.json:2:31: bad"), file("other words"), Some(Note)),
