@@ -149,7 +149,10 @@ fn judge(programs: &[(String, Program)]) -> Vec<Finding> {
         }));
     }
     let programs = said.into_iter().map(|(Program { what, on_path, only_here, .. }, who)| {
-        let keys: Vec<String> = who.iter().map(|who| format!("{who}/program")).collect();
+        // Without its program, no start gets further.
+        let kinds: &[&str] = if *on_path { &[] } else { &["program", "start"] };
+        let keys: Vec<String> =
+            who.iter().flat_map(|who| kinds.iter().map(move |kind| format!("{who}/{kind}"))).collect();
         let who = named(&who, programs.len());
         let finding = match (on_path, only_here) {
             (true, _) => Area::Agents.ok(format!("{who}: {what}")),
@@ -236,6 +239,6 @@ mod tests {
         let what = "deacon, mayor: cannot be started: claude, which is not on the PATH of the running supervisor; this shell finds \
                     /home/me/bin/claude";
         assert_eq!(findings[0].what, what);
-        assert_eq!(findings[0].same_as, ["deacon/program", "mayor/program"]);
+        assert_eq!(findings[0].same_as, ["deacon/program", "deacon/start", "mayor/program", "mayor/start"]);
     }
 }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The time limit of each question.
-const LIMIT: Duration = Duration::from_secs(2);
+const LIMIT: Duration = Duration::from_millis(1500);
 
 /// Where a process belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
