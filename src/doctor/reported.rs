@@ -20,6 +20,7 @@ use crate::{
         summary::{self, MassDeath},
     },
     deps::Deps,
+    terminal,
     town::{
         reading::Reading,
         restart_state::{self, RestartState},
@@ -73,7 +74,7 @@ fn has_place(problem: &ProblemReport, finding: &Finding) -> bool {
     let (Some(path), Some(line), Some(column)) = (&finding.path, finding.line, finding.column) else {
         return false;
     };
-    problem.text.contains(&format!("{}:{line}:{column}:", path.display()))
+    problem.text.contains(&format!("{}:{line}:{column}:", terminal::path(path)))
 }
 
 fn of_problem(problem: &ProblemReport) -> Finding {

@@ -200,7 +200,7 @@ fn ends_all(kill_mode: &str) -> bool {
 fn judge(observed: &Observed) -> Vec<Finding> {
     let Observed { supervisor, server, .. } = observed;
     let is_same = matches!((supervisor, server), (Some(a), Some(b)) if a.group == b.group);
-    let mut findings: Vec<Finding> = server.iter().filter_map(|it| of_server_unit(it)).collect();
+    let mut findings: Vec<Finding> = server.iter().filter_map(of_server_unit).collect();
     findings.extend(supervisor.iter().filter(|_| !is_same).filter_map(of_supervisor_unit));
     findings.extend(of_linger(observed));
     findings.extend(of_logout(observed));
