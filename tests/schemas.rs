@@ -14,6 +14,7 @@ use std::{collections::BTreeSet, env, fs, path::Path};
 use gastown_supervisor::{
     Explanation, StatusReport,
     alerts::Alert,
+    control::programs::ProgramsReport,
     town::{events::Event, settings::Settings},
 };
 use schemars::{JsonSchema, generate::SchemaSettings};
@@ -25,13 +26,14 @@ fn written<T: JsonSchema>() -> Value {
     generator.into_root_schema_for::<T>().to_value()
 }
 
-fn all() -> [(&'static str, Value); 5] {
+fn all() -> [(&'static str, Value); 6] {
     [
         ("settings", Settings::schema()),
         ("status", written::<StatusReport>()),
         ("explanation", written::<Explanation>()),
         ("event", written::<Event>()),
         ("alert", written::<Alert>()),
+        ("programs", written::<ProgramsReport>()),
     ]
 }
 
@@ -59,7 +61,9 @@ fn the_committed_schemas_are_those_of_the_types() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    assert_eq!(names, ["alert.json", "event.json", "explanation.json", "settings.json", "status.json"]);
+    let expected =
+        ["alert.json", "event.json", "explanation.json", "programs.json", "settings.json", "status.json"];
+    assert_eq!(names, expected);
 }
 
 /// The schemas fit what is really written, as far as the names of keys and which of them are always there.

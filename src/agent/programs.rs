@@ -60,8 +60,21 @@ fn set<T: Ord + Borrow<Q>, Q: Ord + ToOwned<Owned = T> + ?Sized>(
 }
 
 /// The program of this agent, by the files as they are now and its role bead as last read. Its command is the path at
-/// which it was found.
+/// which it was found. What is wrong with it is reported.
 pub async fn find(deps: &Deps, spec: &AgentSpec) -> Resolution {
+    let resolution = peek(deps, spec).await;
+    let key = spec.problem_key("program").critical();
+    deps.starts.in_doubt.agent(&spec.identity, !resolution.reports.is_empty());
+    if resolution.reports.is_empty() {
+        deps.problems.clear(&key);
+    } else {
+        deps.problems.report(key, format!("{}: {}", spec.identity, resolution.reports.join("; ")));
+    }
+    resolution
+}
+
+/// The same for who only asks: nothing is reported of the agent.
+pub async fn peek(deps: &Deps, spec: &AgentSpec) -> Resolution {
     let (paths, dialect) = (&deps.paths, deps.dialect());
     let town = Sources {
         config: read(deps, &paths.town_settings(), |bytes| parse_town(dialect, bytes)).await,
@@ -75,13 +88,6 @@ pub async fn find(deps: &Deps, spec: &AgentSpec) -> Resolution {
         }),
     };
     let mut resolution = resolve_with_path(deps, spec, &town, rig.as_ref()).await;
-    let key = spec.problem_key("program").critical();
-    deps.starts.in_doubt.agent(&spec.identity, !resolution.reports.is_empty());
-    if resolution.reports.is_empty() {
-        deps.problems.clear(&key);
-    } else {
-        deps.problems.report(key, format!("{}: {}", spec.identity, resolution.reports.join("; ")));
-    }
     started_by_its_role_bead(deps, spec, &mut resolution);
     resolution
 }

@@ -17,7 +17,8 @@ use crate::{
 
 /// Checks the town, and reports what is wrong and what to do.
 ///
-/// It checks files, tools, agents' programs and tmux servers, with and without a running supervisor, and changes nothing.
+/// It checks files, the disk, tools, agents' programs, tmux servers and units of systemd, and asks a running supervisor for its PATH and
+/// its problems. It works without one, too, and changes nothing.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit codes: 0 nothing is wrong (there may be notes), 1 something is wrong or there is no town, 2 wrong usage.\n\n\

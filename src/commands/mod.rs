@@ -109,6 +109,11 @@ pub trait Commands: Send + Sync {
     /// Where a program is: an absolute path as given if executable, a bare name looked up on `PATH`.
     async fn locate(&self, program: &str) -> Option<PathBuf>;
 
+    /// The path at which a program is run: where it was found first, as long as it is there.
+    async fn in_use(&self, program: &str) -> Option<PathBuf> {
+        self.locate(program).await
+    }
+
     /// The `PATH` on which bare names are looked up; `None` when there is none.
     fn search_path(&self) -> Option<String>;
 }

@@ -151,6 +151,14 @@ impl Commands for Runner {
         std::path::absolute(found).ok()
     }
 
+    async fn in_use(&self, program: &str) -> Option<PathBuf> {
+        let first = self.resolved.lock().get(program).filter(|path| executable(path)).cloned();
+        match first {
+            Some(path) => std::path::absolute(path).ok(),
+            None => self.locate(program).await,
+        }
+    }
+
     fn search_path(&self) -> Option<String> {
         self.path()?.into_string().ok()
     }

@@ -24,6 +24,7 @@ use super::{
     connections::Stays,
     histories, orders,
     peer::Peer,
+    programs,
     report::{AgentReport, Explanation, StatusReport},
     reporter::Reporter,
     screens,
@@ -50,6 +51,7 @@ pub fn router(reporter: Arc<Reporter>) -> Router {
         .route("/v1/requests/{id}", get(orders::progress))
         .route("/v1/sessions/{*agent}", get(screens::session))
         .route("/v1/history", get(histories::since))
+        .route("/v1/programs", get(programs::programs))
         .route("/v1/clear-backoff", post(clear_all))
         .route("/v1/poke", post(poke))
         .fallback(|| async { refusal(StatusCode::NOT_FOUND, "there is no such path") })

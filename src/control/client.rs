@@ -18,6 +18,7 @@ use super::{
     histories::Happened,
     http::{AskError, Http},
     left_behind,
+    programs::ProgramsReport,
     report::{Explanation, ProblemReport, StatusReport},
     screens::SessionReport,
 };
@@ -212,6 +213,14 @@ impl Client {
     /// When no supervisor answers, or the agent is unknown.
     pub(crate) async fn session(&self, agent: &str, lines: u16) -> Result<SessionReport, ClientError> {
         self.get(&format!("/v1/sessions/{}?lines={lines}", in_path(agent))).await
+    }
+
+    /// The `PATH` of the running supervisor, and which programs it finds there.
+    ///
+    /// # Errors
+    /// When no supervisor answers, or it is an earlier one that does not know the question.
+    pub(crate) async fn programs(&self) -> Result<ProgramsReport, ClientError> {
+        self.get("/v1/programs").await
     }
 
     /// What happened to all agents since a time, oldest first. Without a supervisor, what the last one saved.

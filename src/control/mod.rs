@@ -17,6 +17,7 @@ pub mod http;
 mod left_behind;
 mod orders;
 mod peer;
+pub mod programs;
 mod reload;
 pub mod report;
 mod reporter;

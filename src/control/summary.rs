@@ -138,7 +138,7 @@ pub fn banners(report: &StatusReport, local: &LocalTime) -> Vec<String> {
     let gates = report.gates.as_deref().unwrap_or_default();
     let (town, rigs): (Vec<_>, Vec<_>) = gates.iter().partition(|gate| gate.rig.is_none());
     let mut banners: Vec<String> = town.iter().map(|gate| town_gate(&gate.code, &gate.text)).collect();
-    banners.extend(mass_death(report, local.now()).map(|text| local.text(&text)));
+    banners.extend(mass_death(report, local));
     let mut by_code = BTreeMap::<&str, Vec<&str>>::new();
     for gate in rigs {
         by_code.entry(&gate.code).or_default().extend(gate.rig.as_deref());
@@ -178,22 +178,28 @@ fn rig_gate(code: &str, rigs: &[&str]) -> String {
     format!("{names} {are} {what}: no agent there is started until `{end}`")
 }
 
-/// The last mass death, as the death window reports it.
-#[derive(Deserialize)]
-struct Last {
-    at: Timestamp,
-    sessions: Vec<String>,
-    possible_cause: Option<String>,
+/// A mass death, as the death window reports it.
+#[derive(Debug, Deserialize)]
+pub struct MassDeath {
+    /// When it was.
+    pub at: Timestamp,
+    /// The names of the sessions that died.
+    pub sessions: Vec<String>,
+    /// What may have caused it.
+    #[serde(rename = "possible_cause")]
+    pub cause: Option<String>,
 }
 
-/// A mass death of the last hour: when (in UTC), how many, and by which cause.
-pub fn mass_death(report: &StatusReport, now: Timestamp) -> Option<String> {
-    let last: Last = serde_json::from_value(report.deaths.get("last")?.clone()).ok()?;
-    if now.duration_since(last.at) > MASS_DEATH_SHOWN {
-        return None;
-    }
-    let cause = last.possible_cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
-    Some(format!("MASS DEATH at {}: {} sessions died together{cause}", last.at, last.sessions.len()))
+/// The mass death of the last hour.
+pub fn last_mass_death(report: &StatusReport, now: Timestamp) -> Option<MassDeath> {
+    let last: MassDeath = serde_json::from_value(report.deaths.get("last")?.clone()).ok()?;
+    (now.duration_since(last.at) <= MASS_DEATH_SHOWN).then_some(last)
+}
+
+fn mass_death(report: &StatusReport, local: &LocalTime) -> Option<String> {
+    let MassDeath { at, sessions, cause } = last_mass_death(report, local.now())?;
+    let cause = cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
+    Some(format!("MASS DEATH at {}: {} sessions died together{cause}", local.time(at), sessions.len()))
 }
 
 #[cfg(test)]

@@ -1,12 +1,18 @@
 //! Agents: which program each role gets and whether it can be run, and names that are not supervised.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
-use super::finding::{Area, Finding};
+use super::{
+    finding::{Area, Finding},
+    tools::EXTEND_PATH,
+};
 use crate::{
     agent::{directory::Directory, polecat::roster, programs, role_bead, spec::AgentSpec},
+    commands::Commands,
+    control::programs::{AgentProgramReport, ProgramsReport},
     deps::Deps,
     ports::problems::{OpenProblems, Problems},
+    terminal,
     town::{
         identity::{AgentName, Identity, RigName, Role},
         rig_plan::Prefixes,
@@ -23,6 +29,8 @@ struct Program {
     on_path: bool,
     /// The candidates that were skipped before it, and why.
     reports: Vec<String>,
+    /// Where this shell finds it, when the running supervisor does not.
+    only_here: Option<PathBuf>,
 }
 
 /// All agents of a town with these rigs, and what is wrong with their names.
@@ -59,9 +67,15 @@ pub async fn everybody(
     (specs, names)
 }
 
-/// Checks which program each would be started with. Role beads count as a supervisor last read them. `names` are the
-/// problems with names.
-pub async fn examine(deps: &Deps, specs: &[AgentSpec], names: &[String]) -> Vec<Finding> {
+/// Checks which program each would be started with: as `asked`, the running supervisor, says; else by the files. Role beads count as
+/// a supervisor last read them. `names` are the problems with names, `shell` finds programs as this shell does.
+pub async fn examine(
+    deps: &Deps,
+    specs: &[AgentSpec],
+    names: &[String],
+    asked: Option<&ProgramsReport>,
+    shell: &dyn Commands,
+) -> Vec<Finding> {
     if deps.dialect().facts().roles_in_files {
         let rigs: BTreeMap<RigName, String> = specs
             .iter()
@@ -76,7 +90,13 @@ pub async fn examine(deps: &Deps, specs: &[AgentSpec], names: &[String]) -> Vec<
     for spec in specs {
         let key = (spec.identity.rig().cloned(), spec.identity.role());
         if !known.contains_key(&key) {
-            known.insert(key.clone(), program(deps, spec).await);
+            let identity = spec.identity.to_string();
+            let said = asked.and_then(|asked| asked.agents.iter().find(|it| it.identity == identity));
+            let program = match said {
+                Some(said) => as_said(deps, said, shell).await,
+                None => program(deps, spec).await,
+            };
+            known.insert(key.clone(), program);
         }
         programs.push((spec.identity.to_string(), known[&key].clone()));
     }
@@ -91,14 +111,24 @@ pub async fn examine(deps: &Deps, specs: &[AgentSpec], names: &[String]) -> Vec<
 
 async fn program(deps: &Deps, spec: &AgentSpec) -> Program {
     let found = programs::find(deps, spec).await;
-    let (name, command) = (&found.program.name, &found.program.command);
+    let what = shown(deps, &found.program.name, &found.program.command, found.start_command.as_deref());
+    Program { what, on_path: found.on_path, reports: found.reports, only_here: None }
+}
+
+/// The program that the running supervisor names.
+async fn as_said(deps: &Deps, said: &AgentProgramReport, shell: &dyn Commands) -> Program {
+    let what = shown(deps, &said.name, &said.command, said.start_command.as_deref());
+    let only_here = if said.on_path { None } else { shell.locate(&said.command).await };
+    Program { what, on_path: said.on_path, reports: said.reports.clone(), only_here }
+}
+
+fn shown(deps: &Deps, name: &str, command: &str, start_command: Option<&str>) -> String {
     let source = if deps.dialect().facts().roles_in_files { "role file" } else { "role bead" };
-    let what = match found.start_command {
+    match start_command {
         Some(command) => format!("{command} (by its {source})"),
-        None if name == command => name.clone(),
+        None if name == command => name.to_owned(),
         None => format!("{name} ({command})"),
-    };
-    Program { what, on_path: found.on_path, reports: found.reports }
+    }
 }
 
 /// Judges the programs: one finding for all agents with the same result.
@@ -115,17 +145,30 @@ fn judge(programs: &[(String, Program)]) -> Vec<Finding> {
         findings.extend(program.reports[..passed_over].iter().map(|report| {
             Area::Agents
                 .wrong(format!("{who}: {report}"), "install what it names, or name another agent there")
+                .same_as([format!("{who}/program")])
         }));
     }
-    let programs = said.into_iter().map(|(Program { what, on_path, .. }, who)| {
+    let programs = said.into_iter().map(|(Program { what, on_path, only_here, .. }, who)| {
+        // Without its program, no start gets further.
+        let kinds: &[&str] = if *on_path { &[] } else { &["program", "start"] };
+        let keys: Vec<String> =
+            who.iter().flat_map(|who| kinds.iter().map(move |kind| format!("{who}/{kind}"))).collect();
         let who = named(&who, programs.len());
-        match on_path {
-            true => Area::Agents.ok(format!("{who}: {what}")),
-            false => {
-                let what = format!("{who}: cannot be started: {what}, which is not on PATH");
-                Area::Agents.wrong(what, "install it, or name another agent in settings/config.json")
-            }
-        }
+        let finding = match (on_path, only_here) {
+            (true, _) => Area::Agents.ok(format!("{who}: {what}")),
+            (false, Some(here)) => Area::Agents.wrong(
+                format!(
+                    "{who}: cannot be started: {what}, which is not on the PATH of the running supervisor; this shell finds {}",
+                    terminal::path(here)
+                ),
+                EXTEND_PATH,
+            ),
+            (false, None) => Area::Agents.wrong(
+                format!("{who}: cannot be started: {what}, which is not on PATH"),
+                "install it, or name another agent in settings/config.json",
+            ),
+        };
+        finding.same_as(keys)
     });
     programs.chain(findings).collect()
 }
@@ -165,7 +208,7 @@ mod tests {
     fn the_same_is_said_once() {
         let program = |who: &str, what: &str, on_path, reports: &[&str]| {
             let reports = reports.iter().map(|&text| text.to_owned()).collect();
-            (who.to_owned(), Program { what: what.into(), on_path, reports })
+            (who.to_owned(), Program { what: what.into(), on_path, reports, only_here: None })
         };
         let findings = judge(&[
             program("deacon", "claude", true, &[]),
@@ -182,5 +225,20 @@ mod tests {
                 (Wrong, "r/refinery: role_agents.refinery names \"x\""),
             ]
         );
+    }
+    #[test]
+    fn what_only_this_shell_finds() {
+        let program = Program {
+            what: "claude".into(),
+            on_path: false,
+            reports: vec!["claude is not on PATH".into()],
+            only_here: Some("/home/me/bin/claude".into()),
+        };
+        let findings = judge(&[("deacon".to_owned(), program.clone()), ("mayor".to_owned(), program)]);
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        let what = "deacon, mayor: cannot be started: claude, which is not on the PATH of the running supervisor; this shell finds \
+                    /home/me/bin/claude";
+        assert_eq!(findings[0].what, what);
+        assert_eq!(findings[0].same_as, ["deacon/program", "deacon/start", "mayor/program", "mayor/start"]);
     }
 }

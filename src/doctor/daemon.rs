@@ -9,27 +9,29 @@ use std::{
 };
 
 use jiff::Timestamp;
+use tokio::time::sleep;
 
 use super::{
     disk,
     finding::{Area, Finding},
 };
 use crate::{
-    control::{client::Answer, report::StatusReport, summary},
+    control::{client::Answer, report::StatusReport},
     deps::Deps,
-    go_duration,
-    ports::problems::Severity,
-    terminal,
+    go_duration, terminal,
     town::{
         daemon_state::{self, DaemonState},
         files::LockState,
-        original, pid,
+        lock, original, pid,
         reading::Reading,
     },
 };
 
 /// Number of missing heartbeats after which a supervisor that holds the lock is reported as hanging.
 const MISSING: u32 = 3;
+
+/// How much longer two processes must have the lock open than a start waits for it.
+const MARGIN: Duration = Duration::from_millis(200);
 
 /// A process that holds a lock, and its executable where that is known.
 pub type Holder = (u32, Option<PathBuf>);
@@ -47,29 +49,10 @@ struct Observed {
     pub state: Option<DaemonState>,
     /// The interval of heartbeats in the settings.
     pub interval: Duration,
-    /// The supervisor's own answer, or why it does not answer; `None` when no supervisor runs.
-    pub asked: Option<Result<Reports, String>>,
-}
-
-/// What a running supervisor reports.
-#[derive(Debug, Clone, Default)]
-struct Reports {
-    /// What it does not do that it is there for, and a mass death of the last hour.
-    errors: Vec<String>,
-    /// How many other problems it reports.
-    others: usize,
-}
-
-impl Reports {
-    fn of(report: &StatusReport, now: Timestamp) -> Self {
-        let (errors, others): (Vec<_>, Vec<_>) =
-            report.problem_list.iter().partition(|it| it.severity == Severity::Critical);
-        // The files are examined here, too.
-        let is_of_file = |key: &str| key.starts_with("settings") || key.starts_with("file/");
-        let errors = errors.into_iter().filter(|it| !is_of_file(&it.key)).map(|it| it.text.clone());
-        let mass_death = summary::mass_death(report, now);
-        Reports { errors: mass_death.into_iter().chain(errors).collect(), others: others.len() }
-    }
+    /// The processes that have the lock open, and still have it open after a while.
+    pub rivals: Vec<Holder>,
+    /// Why the supervisor does not answer; `None` when it does, or none runs.
+    pub silent: Option<String>,
 }
 
 /// Checks the supervisor, which gave this answer.
@@ -95,12 +78,29 @@ async fn observe(deps: &Deps, answer: &Answer<StatusReport>) -> Observed {
         pid_file,
         state,
         interval: deps.settings().heartbeat.interval,
-        asked: match answer {
-            Answer::Live(report) => Some(Ok(Reports::of(report, deps.now().wall))),
-            Answer::Unresponsive(_, why) => Some(Err(why.clone())),
-            Answer::Offline(_) => None,
+        rivals: rivals(&lock).await,
+        silent: match answer {
+            Answer::Unresponsive(_, why) => Some(why.clone()),
+            Answer::Live(_) | Answer::Offline(_) => None,
         },
     }
+}
+
+/// The processes that have the lock open and keep it open, if there are several: commands only probe it, and who starts in vain gives
+/// up.
+async fn rivals(lock: &Path) -> Vec<Holder> {
+    let mut pids = disk::openers(lock).await;
+    if pids.len() < 2 {
+        return Vec::new();
+    }
+    sleep(lock::PATIENCE + MARGIN).await;
+    let still = disk::openers(lock).await;
+    pids.retain(|pid| still.contains(pid));
+    let mut rivals = Vec::new();
+    for pid in pids {
+        rivals.push((pid, disk::executable(pid).await));
+    }
+    rivals
 }
 
 /// The processes that hold the lock of a file; empty when the system does not show them.
@@ -149,7 +149,8 @@ fn running(observed: &Observed, now: Timestamp) -> Vec<Finding> {
         && original::is_program(executable)
     {
         let what = original::words(*pid, executable);
-        return vec![Area::Supervisor.wrong(what, original::WHAT_TO_DO)];
+        let original = Area::Supervisor.wrong(what, original::WHAT_TO_DO);
+        return [original].into_iter().chain(two(observed)).collect();
     }
     let shown = match holder {
         Some(holder) => process(holder),
@@ -159,28 +160,32 @@ fn running(observed: &Observed, now: Timestamp) -> Vec<Finding> {
         },
     };
     let mut findings = vec![Area::Supervisor.ok(format!("a supervisor runs: {shown}"))];
+    findings.extend(two(observed));
     findings.extend(disagreement(observed));
     findings.extend(hanging(observed, now));
     findings.extend(answering(observed));
     findings
 }
 
-fn answering(observed: &Observed) -> Vec<Finding> {
-    match &observed.asked {
-        None => Vec::new(),
-        Some(Ok(Reports { errors, others })) => {
-            let errors = errors.iter().map(|text| Area::Supervisor.wrong(format!("it reports: {text}"), ""));
-            let others = (*others > 0).then(|| {
-                let what = format!("it reports {others} problem{}", if *others == 1 { "" } else { "s" });
-                Area::Supervisor.note(what, "`gastown-supervisor status` lists them")
-            });
-            errors.chain(others).collect()
-        }
-        Some(Err(why)) => vec![Area::Supervisor.wrong(
-            format!("it does not answer: {why}"),
-            "run `doctor` again in a moment; if it still does not answer, stop it with TERM and start it again",
-        )],
-    }
+/// The finding that two processes supervise the town: one has a lock file that was deleted, or locks keep nobody out.
+fn two(observed: &Observed) -> Option<Finding> {
+    let shown: Vec<String> = observed.rivals.iter().map(process).collect();
+    (shown.len() > 1).then(|| {
+        let what = format!(
+            "{} processes have daemon/daemon.lock open and may each supervise this town: {}",
+            shown.len(),
+            shown.join(", ")
+        );
+        let hint = "end all but one with TERM; the lock file must never be deleted, nor be on a disk whose locks keep nobody out";
+        Area::Supervisor.wrong(what, hint).about(Path::new("daemon/daemon.lock"))
+    })
+}
+
+fn answering(observed: &Observed) -> Option<Finding> {
+    let what = format!("it does not answer: {}", observed.silent.as_ref()?);
+    let hint =
+        "run `doctor` again in a moment; if it still does not answer, stop it with TERM and start it again";
+    Some(Area::Supervisor.wrong(what, hint))
 }
 
 /// A process for people: `PID 4711 (/usr/bin/gt)`.
@@ -214,7 +219,7 @@ fn hanging(observed: &Observed, now: Timestamp) -> Option<Finding> {
     if age <= observed.interval * MISSING {
         return None;
     }
-    let [age, interval] = [Duration::from_secs(age.as_secs()), observed.interval].map(go_duration::short);
+    let [age, interval] = [Duration::from_secs(age.as_secs()), observed.interval].map(go_duration::format);
     let what = format!("its last heartbeat completed {age} ago; one is due every {interval}");
     Some(
         Area::Supervisor
@@ -245,7 +250,8 @@ mod tests {
             pid_file: None,
             state: None,
             interval: Duration::from_secs(180),
-            asked: None,
+            rivals: vec![],
+            silent: None,
         };
         let fresh = || beaten(true, "2026-01-16T11:58:00Z");
         let up = || Observed {
@@ -257,7 +263,7 @@ mod tests {
         };
         let first = |text: &'static str| (Well, text);
         #[rustfmt::skip]
-        let cases: [(&str, Observed, &[(Severity, &str)]); 16] = [
+        let cases: [(&str, Observed, &[(Severity, &str)]); 14] = [
             ("never started", none(), &[(Note, "no supervisor runs")]),
             ("stopped", Observed { state: beaten(false, "2026-01-16T11:00:00Z"), ..none() }, &[(Note, "no supervisor runs")]),
             ("killed", Observed { pid_file: Some(Some(7)), state: fresh(), ..none() },
@@ -266,16 +272,13 @@ mod tests {
             ("running", up(), &[first("a supervisor runs: PID 7 (/bin/gastown-supervisor)")]),
             ("holder not known", Observed { holders: vec![], ..up() }, &[first("a supervisor runs: PID 7 by daemon/daemon.pid")]),
             ("just started", Observed { state: beaten(false, "2026-01-16T09:00:00Z"), ..up() }, &[first("a supervisor runs")]),
-            ("asked", Observed { asked: Some(Ok(Reports::default())), ..up() }, &[first("a supervisor runs")]),
-            ("has problems", Observed { asked: Some(Ok(Reports { errors: vec![], others: 2 })), ..up() },
-                &[first("a supervisor runs"), (Note, "it reports 2 problems")]),
-            ("reports an error", Observed { asked: Some(Ok(Reports { errors: vec!["bd hangs".into()], others: 1 })), ..up() },
-                &[first("a supervisor runs"), (Wrong, "it reports: bd hangs"), (Note, "it reports 1 problem")]),
-            ("is silent", Observed { asked: Some(Err("x".into())), ..up() }, &[first("a supervisor runs"), (Wrong, "it does not answer: x")]),
+            ("two", Observed { rivals: [ours(), vec![(8, Some("/usr/bin/gt".into()))]].concat(), ..up() },
+                &[first("a supervisor runs"), (Wrong, "2 processes have daemon/daemon.lock open and may each supervise this town: PID 7 (/bin/gastown-supervisor), PID 8 (/usr/bin/gt)")]),
+            ("is silent", Observed { silent: Some("x".into()), ..up() }, &[first("a supervisor runs"), (Wrong, "it does not answer: x")]),
             ("no PID file", Observed { pid_file: None, ..up() }, &[first("a supervisor runs"), (Note, "daemon/daemon.pid is missing")]),
             ("another PID", Observed { pid_file: Some(Some(8)), ..up() }, &[first("a supervisor runs"), (Note, "daemon/daemon.pid names PID 8")]),
             ("hangs", Observed { state: beaten(true, "2026-01-16T11:50:59Z"), ..up() },
-                &[first("a supervisor runs"), (Wrong, "its last heartbeat completed 9m1s ago; one is due every 3m")]),
+                &[first("a supervisor runs"), (Wrong, "its last heartbeat completed 9m1s ago; one is due every 3m0s")]),
             ("the original", Observed { holders: vec![(7, Some("/usr/bin/gt".into()))], ..up() },
                 &[(Wrong, "the original daemon supervises this town: PID 7, /usr/bin/gt")]),
             ("not to be asked", Observed { held: Err("denied".into()), ..up() }, &[(Wrong, "daemon/daemon.lock cannot be examined: denied")]),

@@ -1,6 +1,7 @@
-//! The disk: file owners, free space and lock holders, which the [`Files`](crate::town::files::Files) port does not offer.
+//! The disk: file owners, free space, and which processes hold or have open a file, which the [`Files`](crate::town::files::Files)
+//! port does not offer.
 //!
-//! It only reads: nothing is opened for writing, created or locked. It must not judge.
+//! It only reads: nothing is opened for writing, created or locked ([`trial`](super::trial) does that). It must not judge.
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that looks at the disk for the doctor")]
 
 use std::{
@@ -33,6 +34,10 @@ pub struct Entry {
     pub mode: u32,
     /// Whether this process may write to it; for a directory: create files in it.
     pub writable: bool,
+    /// The id of the user who owns it.
+    pub owner: u32,
+    /// The device that it is on.
+    pub device: u64,
 }
 
 /// Free space on a file system.
@@ -66,7 +71,7 @@ pub async fn entry(path: &Path) -> io::Result<Option<Entry>> {
         };
         let wanted = if data.is_dir() { Access::WRITE_OK | Access::EXEC_OK } else { Access::WRITE_OK };
         let writable = accessat(CWD, &path, wanted, AtFlags::EACCESS).is_ok();
-        Ok(Some(Entry { kind, mode: data.mode() & 0o7777, writable }))
+        Ok(Some(Entry { kind, mode: data.mode() & 0o7777, writable, owner: data.uid(), device: data.dev() }))
     })
     .await
 }
@@ -159,11 +164,41 @@ fn holders_in(locks: &str, device: u64, inode: u64) -> Vec<u32> {
     locks.lines().filter_map(holder).collect()
 }
 
+/// The user that a process runs as, if the system shows it (Linux).
+pub async fn user_of(pid: u32) -> Option<u32> {
+    blocking(move || Ok(fs::metadata(format!("/proc/{pid}"))?.uid())).await.ok()
+}
+
+/// The other processes that have the file at this path open, or had it open when it was deleted, as far as the system shows them
+/// (Linux, processes of this user).
+pub async fn openers(path: &Path) -> Vec<u32> {
+    let path = path.to_owned();
+    let found = blocking(move || {
+        let own = std::process::id();
+        let processes = fs::read_dir("/proc")?.flatten();
+        let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        let mut openers: Vec<u32> = pids.filter(|pid| *pid != own && has_open(*pid, &path)).collect();
+        openers.sort_unstable();
+        Ok(openers)
+    });
+    found.await.unwrap_or_default()
+}
+
+fn has_open(pid: u32, path: &Path) -> bool {
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    files.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|file| without_mark(&file) == path)
+}
+
+/// The path that `/proc` shows, without the mark of a file that is deleted.
+fn without_mark(shown: &Path) -> PathBuf {
+    let text = shown.to_string_lossy();
+    PathBuf::from(text.strip_suffix(" (deleted)").unwrap_or(&text))
+}
+
 /// The path of a process's executable, if the system shows it (Linux), without the mark of one that was replaced.
 pub async fn executable(pid: u32) -> Option<PathBuf> {
     let link = blocking(move || fs::read_link(format!("/proc/{pid}/exe"))).await.ok()?;
-    let text = link.to_string_lossy();
-    Some(PathBuf::from(text.strip_suffix(" (deleted)").unwrap_or(&text)))
+    Some(without_mark(&link))
 }
 
 #[cfg(test)]
@@ -198,5 +233,7 @@ mod tests {
         let _socket = std::os::unix::net::UnixListener::bind(town.path().join("s")).unwrap();
         assert_eq!(sockets(town.path()).await.unwrap(), [town.path().join("s")]);
         assert!(sockets(&town.path().join("gone")).await.unwrap().is_empty());
+        assert!(openers(&file).await.is_empty());
+        assert_eq!(without_mark(Path::new("/t/x (deleted)")), Path::new("/t/x"));
     }
 }

@@ -14,9 +14,10 @@ pub async fn examine(deps: &Deps) -> Vec<Finding> {
         Err(NoAnswer::Silent(why)) => why,
     };
     let what = format!("Dolt does not answer on {at}: {why}; beads, mail, hooks and slings fail");
-    match server.is_configured {
-        true => vec![Area::Tools.wrong(what, "`gt dolt status` shows more, `gt dolt start` starts it")],
+    let finding = match server.is_configured {
+        true => Area::Tools.wrong(what, "`gt dolt status` shows more, `gt dolt start` starts it"),
         // The port is only the usual one.
-        false => vec![Area::Tools.note(what, "no .dolt-data/config.yaml names its port")],
-    }
+        false => Area::Tools.note(what, "no .dolt-data/config.yaml names its port"),
+    };
+    vec![finding.same_as(["dolt"])]
 }

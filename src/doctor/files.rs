@@ -20,8 +20,9 @@ use crate::{
         spec::AgentSpec,
         texts,
     },
+    commands::Commands,
     deps::Deps,
-    service::{adapters, recognising},
+    service::recognising,
     terminal,
     town::{
         agent_state, boot_status, daemon_state, deacon_file,
@@ -96,8 +97,8 @@ pub struct Found {
     pub gas_town: Result<Recognised, String>,
 }
 
-/// Reads both settings files.
-pub async fn settings(town: Town<'_>) -> (Examination, Found) {
+/// Reads both settings files; `commands` ask `gt` which Gas Town this is.
+pub async fn settings(town: Town<'_>, commands: &dyn Commands) -> (Examination, Found) {
     let (mut examination, paths) = (Examination::default(), town.1);
     let [shared_path, ours_path] = [paths.daemon_json(), paths.supervisor_json()];
     let shared = examination.bytes(town, &shared_path).await;
@@ -117,7 +118,7 @@ pub async fn settings(town: Town<'_>) -> (Examination, Found) {
     let of_town = of_town.as_deref().map(|bytes| (paths.shown(&town_path), bytes));
     let resolve = |dialect| read::resolve(dialect, Sources { ours, shared, town: of_town });
     let first = resolve(Dialect::default()).map_or_else(|_| Settings::default(), |it| it.settings);
-    let gas_town = recognising::dialect(&Disk, &adapters::commands(), paths, &first).await;
+    let gas_town = recognising::dialect(&Disk, commands, paths, &first).await;
     if let Ok(gas_town) = &gas_town {
         let alone = read::resolve(gas_town.dialect, Sources { town: of_town, ..Sources::default() });
         examination.wrong(alone.map(|resolved| resolved.problems).unwrap_or_default());
@@ -201,7 +202,8 @@ pub async fn all(deps: &Deps, rigs: &[RigName], agents: &[AgentSpec]) -> Examina
             let shown = deps.paths.shown(&path);
             let what = format!("no {}: rig {rig} counts as operational", terminal::path(shown));
             let hint = "if it was parked, that may have been lost: `gt rig park` writes it again";
-            examination.note(shown, what, hint);
+            let finding = Area::Files.note(what, hint).about(shown);
+            examination.findings.push(finding.same_as([format!("rig/{rig}/wisp")]));
         }
     }
     examination.session_ids(deps, agents).await;

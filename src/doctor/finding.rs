@@ -18,10 +18,16 @@ pub enum Area {
     Town,
     /// Whether a supervisor runs.
     Supervisor,
+    /// What the running supervisor reports.
+    Problems,
+    /// What a service manager, or a logout, would end.
+    Service,
     /// The content of the town's files.
     Files,
-    /// Permissions, directories and free space.
+    /// Permissions and directories.
     Permissions,
+    /// The file system of the town, and of `daemon/`.
+    Disk,
     /// Locks held by others, emergency stops, pauses.
     Locks,
     /// What the original daemon does and the supervisor does not.
@@ -42,11 +48,14 @@ pub enum Area {
 
 impl Area {
     /// All areas in the order of a report, each with its heading.
-    pub const ALL: [(Area, &str); 12] = [
+    pub const ALL: [(Area, &str); 15] = [
         (Area::Town, "town"),
         (Area::Supervisor, "supervisor"),
+        (Area::Problems, "problems"),
+        (Area::Service, "service"),
         (Area::Files, "files"),
         (Area::Permissions, "permissions"),
+        (Area::Disk, "disk"),
         (Area::Locks, "locks"),
         (Area::Patrols, "patrols"),
         (Area::Tools, "tools"),
@@ -91,6 +100,9 @@ pub struct Finding {
     /// The column in that line, from 1, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<usize>,
+    /// What it says, as the supervisor reports the same: keys of problems, `<agent>/<kind>` for one of an agent.
+    #[serde(skip)]
+    pub(crate) same_as: Vec<String>,
 }
 
 impl Area {
@@ -114,7 +126,16 @@ impl Finding {
     /// A finding; an empty hint counts as none.
     fn new(area: Area, severity: Severity, what: String, hint: &str) -> Self {
         let hint = Some(one_line(hint)).filter(|hint| !hint.is_empty());
-        Finding { area, severity, what: one_line(&what), hint, path: None, line: None, column: None }
+        Finding {
+            area,
+            severity,
+            what: one_line(&what),
+            hint,
+            path: None,
+            line: None,
+            column: None,
+            same_as: Vec::new(),
+        }
     }
 
     /// What was found, and what to do, as one sentence.
@@ -128,6 +149,12 @@ impl Finding {
     /// The same finding, about this file.
     pub(crate) fn about(mut self, path: &Path) -> Self {
         self.path = Some(path.to_owned());
+        self
+    }
+
+    /// The same finding, which says what the supervisor reports under these keys.
+    pub(crate) fn same_as<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
+        self.same_as.extend(keys.into_iter().map(Into::into));
         self
     }
 

@@ -27,28 +27,33 @@ async fn limit(deps: &Deps) -> Option<Finding> {
             .ok("agents that the supervisor starts itself get the limit start.memory.max (systemd-run)"),
         None => Area::Memory.wrong(
             "start.memory.max is set and systemd-run is not on PATH: agents get no limit",
-            "it needs systemd's manager of the user; without it, take the key out",
-        ),
+            "it needs systemd's manager of the user; without it, take the key out of settings/supervisor.json",
+        )
+        .same_as(["start.memory.max"]),
     })
 }
 
 fn judge(memory: &Memory, settings: &StartMemory) -> Vec<Finding> {
     let shortage = start_memory::shortage(memory, settings);
     let mut findings = vec![match (memory.left, shortage) {
-        (_, Some(shortage)) => Area::Memory.wrong(
-            format!("no agent is started now: {shortage}"),
-            "end what takes it, or set start.memory lower",
-        ),
+        (_, Some(shortage)) => Area::Memory
+            .wrong(
+                format!("no agent is started now: {shortage}"),
+                "end what takes it, or set start.memory lower in settings/supervisor.json",
+            )
+            .same_as(["memory"]),
         (Some(left), None) => {
             Area::Memory.ok(format!("{}{}", figures(&left), pressure(memory).unwrap_or_default()))
         }
-        (None, None) => Area::Memory.note(
-            format!(
-                "it is unknown how much is left, so no start waits for memory: {}",
-                memory.unread.join("; ")
-            ),
-            "",
-        ),
+        (None, None) => Area::Memory
+            .note(
+                format!(
+                    "it is unknown how much is left, so no start waits for memory: {}",
+                    memory.unread.join("; ")
+                ),
+                "",
+            )
+            .same_as(["memory/unread"]),
     }];
     if !settings.enabled {
         findings.push(Area::Memory.note("starts do not wait for memory: start.memory.enabled is false", ""));

@@ -4,9 +4,13 @@
 //! at the same time, each within its own limit. What could not be found out in time is reported as unknown, which is wrong only
 //! where it keeps the supervisor from working. Plain functions judge each area: observations in, findings out.
 //!
-//! **It changes nothing**: it creates no file, directory or lock, renames no broken file, starts or attaches to no tmux server,
-//! and signals no process. `bd`, `gt` and `git` are asked for their versions, `gt` 1.x also for the state of the town, and for
-//! nothing else.
+//! A running supervisor is asked first: on which `PATH` it finds programs, and what is wrong as it sees it. What it reports is a finding,
+//! once. In another user's town nothing else is checked.
+//!
+//! **It changes nothing**: it creates no file, directory or lock, but for one small file with which it tries the disk of `daemon/`, and
+//! which it removes ([`trial`]). It renames no broken file, starts or attaches to no tmux server, and signals no process. `bd`, `gt` and
+//! `git` are asked for their versions, `gt` 1.x also for the state of the town, systemd for the units in which supervisor and tmux run,
+//! and for nothing else.
 
 use std::{
     future::Future,
@@ -21,8 +25,10 @@ use tokio::{sync::watch, time::timeout};
 use self::files::Examination;
 use crate::{
     agent::spec::AgentSpec,
+    commands::runner::Runner,
     control::{
         client::{Answer, Client},
+        programs::ProgramsReport,
         report::StatusReport,
     },
     deps::Deps,
@@ -35,7 +41,7 @@ use crate::{
         identity::RigName,
         paths::TownPaths,
         rig_plan::RigPlan,
-        root,
+        root::{self, RootError},
     },
 };
 
@@ -44,17 +50,22 @@ mod clock;
 mod daemon;
 mod disk;
 mod dolt;
+mod file_system;
 mod files;
 mod finding;
 mod lines;
 mod memory;
 mod obstacles;
+mod owner;
 mod patrols;
 mod permissions;
+mod reported;
 mod servers;
+mod service;
 pub(crate) mod telling;
 mod tmux;
 mod tools;
+mod trial;
 mod units;
 
 pub use finding::{Area, Finding, Report, Severity};
@@ -90,16 +101,67 @@ pub async fn examine(town: Option<&Path>) -> io::Result<Report> {
     let env = |name: &str| std::env::var(name).ok();
     Ok(match root::find_and_say(town, &env, &cwd, &Disk) {
         Ok((root, by)) => examine_town(TownPaths::new(root), by).await,
-        Err(error) => Report::new(None, vec![Area::Town.wrong(error.to_string(), "")]),
+        Err(error) => {
+            let is_denied = matches!(&error, RootError::Unreadable { source, .. } if source.kind() == io::ErrorKind::PermissionDenied);
+            let hint = if is_denied { owner::AS_OWNER } else { "" };
+            Report::new(None, vec![Area::Town.wrong(error.to_string(), hint)])
+        }
     })
+}
+
+/// What a running supervisor answers.
+struct Asked {
+    /// The state of the town.
+    status: Answer<StatusReport>,
+    /// Its programs; an error says why they are not known.
+    programs: Result<ProgramsReport, String>,
+    /// How programs are found in this shell.
+    shell: Runner,
+}
+
+impl Asked {
+    async fn of(paths: &TownPaths) -> Asked {
+        let client = Client::of(paths.clone());
+        let (status, programs) = tokio::join!(client.status(), client.programs());
+        Asked { status, programs: programs.map_err(|error| error.to_string()), shell: adapters::commands() }
+    }
+
+    fn live(&self) -> Option<&StatusReport> {
+        if let Answer::Live(report) = &self.status { Some(report) } else { None }
+    }
+
+    fn programs(&self) -> Option<&ProgramsReport> {
+        self.programs.as_ref().ok()
+    }
+
+    /// How the supervisor finds programs; as this shell does when none answers.
+    fn runner(&self) -> Runner {
+        adapters::commands_on(self.programs().and_then(|programs| programs.path.as_deref()))
+    }
+
+    /// The tmux socket that it uses.
+    fn socket(&self) -> Option<PathBuf> {
+        self.live().filter(|report| !report.tmux_socket.is_empty()).map(|report| (&report.tmux_socket).into())
+    }
+
+    /// The note that a supervisor answers, but does not say which programs it finds.
+    fn unsaid(&self) -> Option<Finding> {
+        let why = self.programs.as_ref().err().filter(|_| self.live().is_some())?;
+        let what = format!("not checked: which programs the running supervisor finds on its PATH: {why}");
+        Some(Area::Tools.note(what, "one of an earlier version does not say; `gastown-supervisor restart`"))
+    }
 }
 
 async fn examine_town(paths: TownPaths, by: Option<&'static str>) -> Report {
     let root = paths.root().to_owned();
     let by = by.unwrap_or("it contains the working directory");
     let mut findings = vec![Area::Town.ok(format!("{} ({by})", terminal::path(&root)))];
+    if let Ok(Some(another)) = timeout(FIRST, owner::examine(&paths)).await {
+        return Report::new(Some(root), [findings, vec![another]].concat());
+    }
+    let asked = Asked::of(&paths).await;
     let town = (&Disk as &dyn Files, &paths);
-    let Ok((read, found)) = timeout(LIMIT, files::settings(town)).await else {
+    let Ok((read, found)) = timeout(LIMIT, files::settings(town, &asked.runner())).await else {
         findings.push(unread("the settings"));
         return Report::new(Some(root), findings);
     };
@@ -126,9 +188,10 @@ async fn examine_town(paths: TownPaths, by: Option<&'static str>) -> Report {
     // The real ports. tmux is not queried through them, because its adapter would create a session to attach to. The
     // last value stays readable after its sender is dropped.
     let (_, settings) = watch::channel(Arc::new(settings));
-    let (deps, reported) = adapters::deps(paths, settings, gas_town).await;
-    let tmux = Tmux { usable, refused, used: None };
-    findings.extend(areas(&deps, &reported, &rigs, [read, listed], tmux).await);
+    let (deps, reported) = adapters::deps(paths, settings, gas_town, asked.runner()).await;
+    let tmux = Tmux { usable, refused, used: asked.socket() };
+    findings.extend(areas(&deps, &reported, &rigs, [read, listed], tmux, &asked).await);
+    findings.extend(reported::examine(&deps, &asked.status, &findings).await);
     Report::new(Some(root), findings)
 }
 
@@ -147,14 +210,6 @@ struct Tmux {
     refused: Option<String>,
     /// The socket that a running supervisor uses, if it says so.
     used: Option<PathBuf>,
-}
-
-/// The tmux socket of the supervisor that gave this answer.
-fn socket_of(answer: &Answer<StatusReport>) -> Option<PathBuf> {
-    match answer {
-        Answer::Live(report) if !report.tmux_socket.is_empty() => Some((&report.tmux_socket).into()),
-        _ => None,
-    }
 }
 
 /// The agents of this town that run where its supervisor does not look: on another tmux server, or in sessions named by the
@@ -181,37 +236,40 @@ async fn areas(
     rigs: &[RigPlan],
     read: [Examination; 2],
     tmux: Tmux,
+    asked: &Asked,
 ) -> Vec<Finding> {
     let names: Vec<RigName> = rigs.iter().map(|rig| rig.name.clone()).collect();
-    let client = Client::of(deps.paths.clone());
-    let (known, answer) =
-        tokio::join!(timeout(FIRST, agents::everybody(deps, reported, rigs)), client.status());
-    let tmux = Tmux { used: socket_of(&answer), ..tmux };
+    let known = timeout(FIRST, agents::everybody(deps, reported, rigs)).await;
     let unknown = known.is_err().then(|| late(Area::Agents, FIRST));
     let (everybody, bad_names) = known.unwrap_or_default();
     let found = tokio::join!(
         within(Area::Supervisor, async {
-            let (daemon, units) = tokio::join!(daemon::examine(deps, &answer), units::examine());
+            let (daemon, units) = tokio::join!(daemon::examine(deps, &asked.status), units::examine());
             [daemon, units].concat()
         }),
+        within(Area::Service, of_service(deps, asked)),
         within(Area::Files, async {
             let (all, events) = tokio::join!(files::all(deps, &names, &everybody), within_events(deps));
             files::sum(read.into_iter().chain([all, events]))
         }),
         within(Area::Permissions, permissions::examine(deps, &names)),
+        within(Area::Disk, file_system::examine(deps)),
         within(Area::Locks, obstacles::examine(deps, &names)),
         within(Area::Patrols, patrols::examine(deps)),
         within(Area::Tools, async {
-            let (tools, dolt) = tokio::join!(tools::examine(deps), dolt::examine(deps));
-            tools.into_iter().chain(dolt).collect()
+            let tools = tools::examine(deps, asked.programs(), &asked.shell);
+            let (tools, dolt) = tokio::join!(tools, dolt::examine(deps));
+            tools.into_iter().chain(asked.unsaid()).chain(dolt).collect()
         }),
-        within(Area::Agents, agents::examine(deps, &everybody, &bad_names)),
-        within(Area::Tmux, servers(deps, &everybody, tmux)),
+        within(Area::Agents, agents::examine(deps, &everybody, &bad_names, asked.programs(), &asked.shell)),
+        within(Area::Tmux, servers(deps, &everybody, tmux, asked.live())),
         within(Area::Memory, memory::examine(deps)),
         within(Area::Clock, clock::examine(deps)),
     );
-    let (supervisor, files, permissions, locks, patrols, tools, agents, tmux, memory, clock) = found;
-    let found = [supervisor, files, permissions, locks, patrols, tools, agents, tmux, memory, clock];
+    let (supervisor, service, files, permissions, disk, locks, patrols, tools, agents, tmux, memory, clock) =
+        found;
+    let found =
+        [supervisor, service, files, permissions, disk, locks, patrols, tools, agents, tmux, memory, clock];
     unknown.into_iter().chain(found.into_iter().flatten()).collect()
 }
 
@@ -223,7 +281,20 @@ async fn within_events(deps: &Deps) -> Examination {
     })
 }
 
-async fn servers(deps: &Deps, agents: &[AgentSpec], Tmux { usable, refused, used }: Tmux) -> Vec<Finding> {
+/// Where the supervisor and the tmux server belong: a supervisor that does not answer is known by its lock.
+async fn of_service(deps: &Deps, asked: &Asked) -> Vec<Finding> {
+    let used = asked.socket();
+    let holder = async { disk::holders(&deps.paths.daemon_lock()).await.first().copied() };
+    let (holder, server) = tokio::join!(holder, servers::process(deps, used.as_deref()));
+    service::examine(deps, &asked.shell, holder, server).await
+}
+
+async fn servers(
+    deps: &Deps,
+    agents: &[AgentSpec],
+    Tmux { usable, refused, used }: Tmux,
+    live: Option<&StatusReport>,
+) -> Vec<Finding> {
     if !usable {
         let what = "cannot tell which tmux server to check: settings/supervisor.json cannot be used";
         return vec![Area::Tmux.note(what, "")];
@@ -231,7 +302,8 @@ async fn servers(deps: &Deps, agents: &[AgentSpec], Tmux { usable, refused, used
     let contradiction = recognising::contradiction(&deps.paths, deps.dialect(), &deps.settings()).await;
     let refused =
         refused.or(contradiction).map(|why| Area::Tmux.wrong(format!("it cannot run here: {why}"), ""));
-    let town = tmux::Town::new(deps, agents);
+    let supervised = live.map(|report| report.agents.iter().map(|agent| agent.identity.clone()).collect());
+    let town = tmux::Town { supervised, ..tmux::Town::new(deps, agents) };
     let looked = servers::examine(deps, &town, used, adapters::socket_variable()).await;
     let findings = looked.unwrap_or_else(|why| {
         vec![Area::Tmux.note(format!("the tmux servers could not be checked: {why}"), "")]

@@ -1,10 +1,10 @@
 //! Obstacles: what blocks the start of agents or the writing of events although nothing is broken.
 //!
-//! Locks of other processes, emergency stops, pauses, parked rigs and disabled patrols. What keeps agents from being started at
-//! all until somebody ends it is wrong, as it is easily forgotten: an emergency stop, a rig that is parked or docked; so is a lock that is
-//! never released. The rest is somebody's decision, and a note.
+//! Locks of other processes, emergency stops, pauses, parked rigs and disabled patrols. A stop that is meant to end, and keeps
+//! agents down until somebody ends it, is wrong: emergency stops, parked rigs, a paused deacon. So is a lock that is never
+//! released. What ends by itself, and what the configuration switches off for good, are notes.
 
-use std::{io, time::Duration};
+use std::{io, path::Path, time::Duration};
 
 use tokio::time::sleep;
 
@@ -43,13 +43,14 @@ pub async fn examine(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
     let pause = deps.paths.deacon_paused();
     if let Reading::Good(pause) = Reading::of(&pause, deps.files.read(&pause).await, deacon_file::parse_pause)
     {
-        findings.extend(of_pause(&pause));
+        let path = deps.paths.deacon_paused();
+        findings.extend(of_pause(&pause).map(|finding| finding.about(deps.paths.shown(&path))));
     }
     for rig in rigs {
         let path = deps.paths.wisp(rig);
         let reading = Reading::of(deps.paths.shown(&path), deps.files.read(&path).await, wisp::parse);
         if let Operational::No(why) = wisp::operational(&reading) {
-            findings.push(of_closed(rig, why));
+            findings.push(of_closed(rig, why).about(deps.paths.shown(&path)));
         }
     }
     findings.extend(of_patrols(&deps.settings().patrols));
@@ -78,6 +79,7 @@ fn of_shutdown(held: Result<Vec<Holder>, String>) -> Finding {
                 format!("daemon/shutdown.lock is held{by}: the town is being taken down"),
                 "nothing is started, nudged or ended until it is released",
             )
+            .same_as([gate("", "town_shutdown")])
         }
         Err(why) => Area::Locks.wrong(
             format!("daemon/shutdown.lock cannot be examined: {why}; nothing is started until it can be"),
@@ -91,10 +93,13 @@ fn of_shutting_down(named: io::Result<Named>) -> Option<Finding> {
     let path = "daemon/shutting-down";
     match named {
         Ok(Named::Nobody) => None,
-        Ok(Named::Gt(pid)) => Some(note(
-            format!("{path} names PID {pid}, which runs: the town is being taken down"),
-            "nothing is started, nudged or ended until it ends",
-        )),
+        Ok(Named::Gt(pid)) => Some(
+            note(
+                format!("{path} names PID {pid}, which runs: the town is being taken down"),
+                "nothing is started, nudged or ended until it ends",
+            )
+            .same_as([gate("", "town_shutdown")]),
+        ),
         Ok(Named::Another(pid) | Named::Ended(pid)) => Some(note(
             format!("{path} names PID {pid}, and no gt has that PID: it does not count"),
             "it was left by a `gt down` that was killed; remove it",
@@ -140,20 +145,31 @@ fn note(what: String, hint: impl AsRef<str>) -> Finding {
 
 /// The finding about a file `ESTOP` or `ESTOP.<rig>`.
 fn of_stop(name: &str) -> Option<Finding> {
-    let what = match name.strip_prefix("ESTOP")? {
-        "" => "ESTOP: emergency stop of the town, nothing is started".to_owned(),
+    let (what, gate) = match name.strip_prefix("ESTOP")? {
+        "" => {
+            ("ESTOP: emergency stop of the town, nothing is started".to_owned(), gate("", "emergency_stop"))
+        }
         rig => {
             let rig = rig.strip_prefix('.')?;
-            format!("{name}: emergency stop of rig {rig}, nothing is started in it")
+            let what = format!("{name}: emergency stop of rig {rig}, nothing is started in it");
+            (what, gate(rig, "rig_emergency_stop"))
         }
     };
-    Some(Area::Locks.wrong(what, format!("remove {name} when it is over")))
+    let finding = Area::Locks.wrong(what, format!("remove {name} when it is over (`gt thaw`)"));
+    Some(finding.about(Path::new(name)).same_as([gate]))
+}
+
+/// The key of a gate of the supervisor, for [`reported`](super::reported); a gate of the town has no rig.
+pub fn gate(rig: &str, code: &str) -> String {
+    format!("gate/{rig}/{code}")
 }
 
 fn of_pause(pause: &Pause) -> Option<Finding> {
     let by = pause.paused_by.as_ref().map(|who| format!(" by {who}")).unwrap_or_default();
     let why = pause.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-    pause.paused.then(|| note(format!("the deacon is paused{by}{why}"), "run `gt deacon resume` to end it"))
+    pause.paused.then(|| {
+        Area::Locks.wrong(format!("the deacon is paused{by}{why}"), "run `gt deacon resume` to end it")
+    })
 }
 
 fn of_closed(rig: &RigName, why: Closed) -> Finding {
@@ -165,10 +181,11 @@ fn of_closed(rig: &RigName, why: Closed) -> Finding {
         }
     };
     let what = format!("nothing is started in rig {rig}: {why}");
-    match why {
-        Closed::Parked | Closed::Docked => Area::Locks.wrong(what, hint),
-        Closed::AutoRestartBlocked | Closed::AutoRestartDisabled => note(what, hint),
-    }
+    let finding = match why {
+        Closed::Parked => Area::Locks.wrong(what, hint),
+        Closed::Docked | Closed::AutoRestartBlocked | Closed::AutoRestartDisabled => note(what, hint),
+    };
+    finding.same_as([gate(rig.as_str(), why.code())])
 }
 
 fn of_patrols(patrols: &Patrols) -> Vec<Finding> {
@@ -228,7 +245,7 @@ mod tests {
              }), &[(Note, "settings/config.json: disabled_patrols names the deacon patrol")]),
             ("stops", stops(&["ESTOP", "ESTOP.a", "ESTOPPED", "x"]),
                 &[(Wrong, "ESTOP: emergency stop of the town"), (Wrong, "ESTOP.a: emergency stop of rig a")]),
-            ("pause", one(of_pause(&pause(true))), &[(Note, "the deacon is paused by max: lunch")]),
+            ("pause", one(of_pause(&pause(true))), &[(Wrong, "the deacon is paused by max: lunch")]),
             ("no pause", one(of_pause(&pause(false))), &[]),
             ("parked", vec![of_closed(&"a".parse().unwrap(), Closed::Parked)], &[(Wrong, "nothing is started in rig a: rig is parked")]),
             ("patrols", of_patrols(&Patrols { deacon: off, refinery: some, ..Patrols::default() }),

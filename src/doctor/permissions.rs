@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    disk::{self, Entry, Kind, Room},
+    disk::{self, Entry, Kind},
     finding::{Area, Finding},
 };
 use crate::{
@@ -12,11 +12,6 @@ use crate::{
     terminal,
     town::identity::{Identity, RigName},
 };
-
-/// With fewer free bytes than this the supervisor cannot write its files.
-const NO_ROOM: u64 = 16 << 20;
-/// With fewer free bytes than this, that point is near.
-const LITTLE_ROOM: u64 = 256 << 20;
 
 /// What an existing path must be so that this process can write to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +51,6 @@ pub async fn examine(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
         findings.push(Area::Permissions.ok("the town, daemon/ and the logs can be written to"));
     }
     findings.extend(homeless(deps, rigs).await);
-    findings.push(of_room(disk::room(town.root()).await.map_err(|error| error.to_string())));
     findings
 }
 
@@ -117,38 +111,14 @@ fn of_path(path: &Path, need: Need, entry: Result<Option<Entry>, String>) -> Opt
     Some(Area::Permissions.note(what, format!("chmod {right:o} {shown}")).about(path))
 }
 
-fn of_room(room: Result<Room, String>) -> Finding {
-    let full =
-        |what: String| Area::Permissions.wrong(what, "free some space: the supervisor cannot save its state");
-    let room = match room {
-        Ok(room) => room,
-        Err(why) => {
-            return Area::Permissions.note(format!("the free space of the disk is not known: {why}"), "");
-        }
-    };
-    let left = match room.bytes >> 30 {
-        0 => format!("{} MiB left", room.bytes >> 20),
-        gib => format!("{gib} GiB left"),
-    };
-    if room.files == Some(0) {
-        full("the town's disk has no inodes left: no file can be created".to_owned())
-    } else if room.bytes < NO_ROOM {
-        full(format!("the town's disk is full: {left}"))
-    } else if room.bytes < LITTLE_ROOM {
-        Area::Permissions.note(format!("the town's disk is nearly full: {left}"), "free some space")
-    } else {
-        Area::Permissions.ok(format!("the town's disk has {left}"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::finding::Severity::{self, Note, Ok as Well, Wrong};
+    use crate::doctor::finding::Severity::{self, Note, Wrong};
 
     #[test]
     fn paths() {
-        let entry = |kind, mode, writable| Ok(Some(Entry { kind, mode, writable }));
+        let entry = |kind, mode, writable| Ok(Some(Entry { kind, mode, writable, owner: 0, device: 0 }));
         let directory = |mode, writable| entry(Kind::Directory, mode, writable);
         let file = |mode, writable| entry(Kind::File, mode, writable);
         #[rustfmt::skip]
@@ -173,25 +143,6 @@ mod tests {
             let finding = of_path(Path::new("p"), need, entry);
             let got = finding.as_ref().map(|finding| (finding.severity, finding.what.as_str()));
             assert_eq!(got, expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn room() {
-        for (room, severity, begin) in [
-            (Ok(Room { bytes: 1 << 30, files: None }), Well, "the town's disk has 1 GiB left"),
-            (
-                Ok(Room { bytes: LITTLE_ROOM - 1, files: Some(7) }),
-                Note,
-                "the town's disk is nearly full: 255 MiB",
-            ),
-            (Ok(Room { bytes: NO_ROOM - 1, files: Some(7) }), Wrong, "the town's disk is full: 15 MiB"),
-            (Ok(Room { bytes: 1 << 30, files: Some(0) }), Wrong, "the town's disk has no inodes left"),
-            (Err("denied".to_owned()), Note, "the free space of the disk is not known: denied"),
-        ] {
-            let finding = of_room(room);
-            assert_eq!(finding.severity, severity, "{begin}");
-            assert!(finding.what.starts_with(begin), "{begin}: {}", finding.what);
         }
     }
 }

@@ -76,6 +76,15 @@ pub async fn examine(
     Ok(findings)
 }
 
+/// The process of the tmux server in use; `None` when there is none, or it does not say. `used` is the socket of a supervisor that
+/// runs.
+pub async fn process(deps: &Deps, used: Option<&Path>) -> Option<u32> {
+    let places = places(deps).await.ok()?;
+    let socket = used.unwrap_or(&places.socket);
+    let printed = run(deps, line(places.ability, socket, &["list-sessions", "-F", "#{pid}"]), SHORT).await;
+    printed.ok()?.lines().next()?.parse().ok()
+}
+
 /// What is known of this town's agents that the supervisor would not find.
 pub async fn twins(deps: &Deps, town: &Town) -> Result<Vec<Finding>, String> {
     let places = places(deps).await?;

@@ -10,7 +10,11 @@ use crate::{
     agent::{foreign, spec::AgentSpec},
     deps::Deps,
     terminal,
-    town::{dialect, settings::Naming},
+    town::{
+        dialect,
+        identity::{Identity, Role},
+        settings::Naming,
+    },
 };
 
 /// A session of a server.
@@ -69,6 +73,8 @@ pub struct Town {
     pub other_sessions: BTreeSet<String>,
     /// The session of each agent, in the scheme in force.
     pub agents: BTreeMap<String, String>,
+    /// The agents that a running supervisor supervises; `None` when none says.
+    pub supervised: Option<BTreeSet<String>>,
 }
 
 impl Town {
@@ -87,6 +93,7 @@ impl Town {
             sessions: names(naming),
             other_sessions: names(other),
             agents: agents.iter().map(|it| (it.identity.to_string(), it.session.clone())).collect(),
+            supervised: None,
         }
     }
 }
@@ -101,20 +108,20 @@ impl Town {
 
 /// Findings about the server that the supervisor uses.
 pub fn of_own(shown: &str, answer: &Answer, town: &Town) -> Vec<Finding> {
-    let wrong = |what: String, hint: &str| vec![Area::Tmux.wrong(what, hint)];
+    let wrong = |what: String, hint: &str| Area::Tmux.wrong(what, hint).same_as(["sessions"]);
     match answer {
         Answer::NoServer => vec![Area::Tmux.note(
             format!("no tmux server runs on {shown}"),
             "the supervisor starts it with the first agent",
         )],
-        Answer::TimedOut => wrong(
+        Answer::TimedOut => vec![wrong(
             format!("the tmux server on {shown} did not answer within 2s"),
             "see what it does with `ps`; killing it ends every agent in it",
-        ),
-        Answer::Failed(why) => wrong(
+        )],
+        Answer::Failed(why) => vec![wrong(
             format!("the tmux server on {shown} cannot be queried: {why}"),
             "check the socket's owner, and tmux.socket_path or tmux.socket_name in settings/supervisor.json",
-        ),
+        )],
         Answer::Sessions(sessions) => {
             let agents = counted(sessions.iter().filter(|it| is_ours(it, town)).count(), "agent");
             let sum = counted(sessions.len(), "session");
@@ -124,7 +131,9 @@ pub fn of_own(shown: &str, answer: &Answer, town: &Town) -> Vec<Finding> {
                 .into_iter()
                 .chain(other_scheme(sessions, town))
                 .chain(renamed(sessions, town))
-                .chain(named.filter_map(of_another_town))
+                .chain(named.filter_map(|it| of_another_town(it, town)))
+                .chain(unlisted(sessions, town))
+                .chain(unsupervised(sessions, town))
                 .collect()
         }
     }
@@ -191,13 +200,53 @@ fn counted(count: usize, what: &str) -> String {
 }
 
 /// The finding that another town uses an agent's session name: the supervisor leaves that agent alone.
-fn of_another_town(session: &Seen) -> Option<Finding> {
-    let town = session.other_town.as_deref()?;
-    let what = format!("{}: {}: that agent is left alone", session.name, foreign::taken_by(town));
-    Some(Area::Tmux.wrong(
+fn of_another_town(session: &Seen, town: &Town) -> Option<Finding> {
+    let other = session.other_town.as_deref()?;
+    let what = format!("{}: {}: that agent is left alone", session.name, foreign::taken_by(other));
+    let finding = Area::Tmux.wrong(
         what,
         "give one of the towns a tmux server of its own: tmux.socket_name in settings/supervisor.json",
-    ))
+    );
+    let agents = town.agents.iter().filter(|(_, name)| **name == session.name);
+    Some(finding.same_as(agents.map(|(agent, _)| format!("{agent}/foreign"))))
+}
+
+/// The notes about sessions of this town whose agents the town does not list: nobody restarts those. Crew may be a person's own, and
+/// dogs are the deacon's.
+fn unlisted(sessions: &[Seen], town: &Town) -> Vec<Finding> {
+    let of_this = sessions.iter().filter(|it| origin(it, &town.root) == Origin::This);
+    let unknown = of_this.filter_map(|session| {
+        let agent = session.agent.as_deref()?.parse::<Identity>().ok()?;
+        let is_kept = agent.role().is_kept();
+        let is_listed = town.agents.contains_key(&agent.to_string()) || town.sessions.contains(&session.name);
+        (is_kept && !town.agents.is_empty() && !is_listed).then_some((session, agent))
+    });
+    let told = unknown.map(|(session, agent)| {
+        let what = format!(
+            "session {} is {agent}, which this town does not list: nobody supervises it",
+            session.name
+        );
+        let hint = "if it is left over, end it; else see mayor/rigs.json and the directory of its rig";
+        Area::Tmux.note(what, hint)
+    });
+    told.collect()
+}
+
+/// The note about agents that run and that the running supervisor does not know.
+fn unsupervised(sessions: &[Seen], town: &Town) -> Option<Finding> {
+    let supervised = town.supervised.as_ref()?;
+    let unknown = town.agents.iter().filter(|(agent, session)| {
+        let runs = || sessions.iter().any(|it| it.name == **session && is_ours(it, town));
+        let role = agent.parse::<Identity>().map(|agent| agent.role());
+        let is_kept = role.is_ok_and(Role::is_kept);
+        is_kept && !supervised.contains(*agent) && runs()
+    });
+    let names: Vec<&str> = unknown.map(|(agent, _)| agent.as_str()).collect();
+    (!names.is_empty()).then(|| {
+        let what =
+            format!("these run, and the running supervisor does not supervise them: {}", names.join(", "));
+        Area::Tmux.note(what, "it notices new agents within a heartbeat; run `gastown-supervisor poke`")
+    })
 }
 
 /// The agent of this town that a session is, by its environment, if its name is none of an agent; with the name it should have.
@@ -217,7 +266,7 @@ fn renamed(sessions: &[Seen], town: &Town) -> Vec<Finding> {
             true => "there are two of it: end one of them".to_owned(),
             false => format!("rename it: `tmux rename-session -t '={name}:' {right}` on that server"),
         };
-        Area::Tmux.wrong(what, hint)
+        Area::Tmux.wrong(what, hint).same_as([format!("{agent}/elsewhere")])
     });
     told.collect()
 }
@@ -390,6 +439,7 @@ mod tests {
             agents: [("deacon", "hq-deacon"), ("a/witness", "gt-a-witness")]
                 .map(|(agent, session)| (agent.to_owned(), session.to_owned()))
                 .into(),
+            supervised: None,
         }
     }
 
@@ -421,12 +471,15 @@ mod tests {
         let two = || Answer::Sessions(vec![seen("hq-deacon", "/t", "/t/deacon"), seen("mine", "", "/home")]);
         let other = Answer::Sessions(vec![seen("gt-witness", "/t", "/t/a"), seen("gt-witness", "/u", "/u")]);
         #[rustfmt::skip]
-        let cases: [(&str, Answer, &[(Severity, &str)]); 12] = [
+        let cases: [(&str, Answer, &[(Severity, &str)]); 14] = [
             ("renamed", Answer::Sessions(vec![of("a/witness", "night", "/t")]),
                 &[(Well, "the server"), (Wrong, "session night is a/witness under another name: the supervisor looks for gt-a-witness")]),
             ("its own name", Answer::Sessions(vec![of("deacon", "hq-deacon", "/t")]), &[(Well, "the server")]),
             ("another town's, renamed", Answer::Sessions(vec![of("deacon", "night", "/u")]), &[(Well, "the server")]),
-            ("no agent of this town", Answer::Sessions(vec![of("a/polecats/gone", "night", "/t")]), &[(Well, "the server")]),
+            ("one that is not listed", Answer::Sessions(vec![of("a/polecats/gone", "night", "/t")]),
+                &[(Well, "the server"), (Note, "session night is a/polecats/gone, which this town does not list: nobody supervises it")]),
+            ("crew, which a person may have started", Answer::Sessions(vec![of("a/crew/max", "mine", "/t"), of("b/crew/eve", "gt-b-crew-eve", "/t")]), &[(Well, "the server")]),
+            ("another town's, not listed", Answer::Sessions(vec![of("a/polecats/gone", "night", "/u")]), &[(Well, "the server")]),
             ("another town's, by the other scheme, though it was started in this one", Answer::Sessions(vec![theirs("gt-witness", "/t/a")]),
                 &[(Well, "the server on /s/own answers: 1 session, 0 agents")]),
             ("another town's", Answer::Sessions(vec![theirs("hq-deacon", "/u")]),
@@ -450,6 +503,22 @@ mod tests {
             let told = renamed(&sessions, &town());
             assert!(told[0].hint.as_deref().unwrap().starts_with(hint), "{told:?}");
         }
+        let known = |agents: &[&str]| Town {
+            supervised: Some(agents.iter().map(|&agent| agent.to_owned()).collect()),
+            ..town()
+        };
+        let both =
+            Answer::Sessions(vec![of("deacon", "hq-deacon", "/t"), of("a/witness", "gt-a-witness", "/t")]);
+        check(
+            "all are supervised",
+            &of_own("/s", &both, &known(&["deacon", "a/witness"])),
+            &[(Well, "the server")],
+        );
+        let told = [
+            (Well, "the server"),
+            (Note, "these run, and the running supervisor does not supervise them: a/witness"),
+        ];
+        check("one is not", &of_own("/s", &both, &known(&["deacon"])), &told);
         check("no options", &of_options("/s/own", [false, false]), &[]);
         let told = [
             (Wrong, "tmux's option exit-unattached is on"),

@@ -1,6 +1,6 @@
 //! The real adapters, assembled for one town.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use tokio::sync::watch;
 
@@ -36,9 +36,9 @@ pub async fn deps(
     paths: TownPaths,
     settings: watch::Receiver<Arc<Settings>>,
     mut gas_town: Recognised,
+    runner: Runner,
 ) -> (Deps, OpenProblems) {
     let in_force = settings.borrow().clone();
-    let runner = commands();
     // Resolved once; if it does not exist, the adapter reports that at each use.
     let program = runner
         .locate(&in_force.commands.tmux)
@@ -83,7 +83,14 @@ pub async fn deps(
 
 /// Runs commands as the daemon.
 pub fn commands() -> Runner {
-    Runner::new(BTreeMap::from([("BD_ACTOR".to_owned(), "daemon".to_owned())]))
+    commands_on(None)
+}
+
+/// The same with another `PATH` than ours.
+pub fn commands_on(path: Option<&str>) -> Runner {
+    let actor = ("BD_ACTOR".to_owned(), "daemon".to_owned());
+    let path = path.map(|path| ("PATH".to_owned(), path.to_owned()));
+    Runner::new([actor].into_iter().chain(path).collect())
 }
 
 /// The tmux server: the settings beat `GT_TMUX_SOCKET`, which beats the town's own or the user's default.

@@ -240,7 +240,8 @@ async fn supervise(
     };
     tracing::info!("{}: {}", gas_town.dialect, gas_town.because);
     let (settings_in_force, settings) = watch::channel(settings);
-    let (deps, problems) = adapters::deps(paths.clone(), settings.clone(), gas_town).await;
+    let (deps, problems) =
+        adapters::deps(paths.clone(), settings.clone(), gas_town, adapters::commands()).await;
     let deps = Arc::new(deps);
     if let Some(twins) = twins(&deps, &problems).await {
         tracing::info!("Daemon startup failed (PID {}): {twins}", process.pid);
@@ -335,7 +336,7 @@ pub(crate) async fn refusal(paths: &TownPaths, settings: Settings, gas_town: Rec
         return None;
     }
     let (_, settings) = watch::channel(Arc::new(settings));
-    let (deps, problems) = adapters::deps(paths.clone(), settings, gas_town).await;
+    let (deps, problems) = adapters::deps(paths.clone(), settings, gas_town, adapters::commands()).await;
     twins(&deps, &problems).await
 }
 

@@ -89,7 +89,7 @@ impl Service {
 #
 # `gt up` starts the original daemon where no daemon runs. This unit starts first, at boot, and `gt up` leaves it alone. `gt down` stops
 # this supervisor as well, and systemd does not start it again: run `systemctl --user start {name}` before `gt up`.
-# `gastown-supervisor doctor` says which daemon runs.
+# `gastown-supervisor doctor` says which daemon runs, and whether KillMode and linger are as they should be.
 
 [Unit]
 Description=Gas Town supervisor of {shown}

@@ -379,7 +379,7 @@ fn doctor_sees_what_the_running_supervisor_uses_and_who_was_renamed() {
         assert!(doctor.contains(&told), "{told}: {doctor}");
     }
     let doctor = it.ask(&["doctor"]).stdout;
-    assert!(!doctor.contains("this shell") && doctor.contains("session night is mayor"), "{doctor}");
+    assert!(!doctor.contains(", this shell ") && doctor.contains("session night is mayor"), "{doctor}");
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod conversations;
 mod convoys;
 mod deaths;
 mod doctor;
+mod doctor_live;
 mod earlier;
 mod effective_settings;
 mod environment;
