@@ -114,7 +114,7 @@ fn of_path(path: &Path, need: Need, entry: Result<Option<Entry>, String>) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::finding::Severity::{self, Note, Ok as Well, Wrong};
+    use crate::doctor::finding::Severity::{self, Note, Wrong};
 
     #[test]
     fn paths() {
