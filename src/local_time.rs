@@ -15,12 +15,19 @@ static IN_TEXT: LazyLock<Option<Regex>> =
 #[derive(Debug, Clone)]
 pub struct LocalTime {
     now: Zoned,
+    /// Whether ages are shown in whole minutes.
+    in_minutes: bool,
 }
 
 impl LocalTime {
     /// This time in this zone.
     pub fn new(now: Timestamp, zone: &TimeZone) -> Self {
-        LocalTime { now: now.to_zoned(zone.clone()) }
+        LocalTime { now: now.to_zoned(zone.clone()), in_minutes: false }
+    }
+
+    /// The same with ages in whole minutes, for what is not shown anew each second.
+    pub fn in_minutes(self) -> Self {
+        LocalTime { in_minutes: true, ..self }
     }
 
     /// The time it is.
@@ -45,6 +52,8 @@ impl LocalTime {
         let seconds = self.now().duration_since(at).as_secs().max(0);
         let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
         match seconds {
+            0..60 if self.in_minutes => "<1m".to_owned(),
+            60..3600 if self.in_minutes => format!("{minutes}m"),
             0..60 => format!("{seconds}s"),
             60..3600 => format!("{minutes}m{}s", seconds % 60),
             3600..86_400 => format!("{hours}h{}m", minutes % 60),
@@ -80,6 +89,9 @@ mod tests {
             [(0, "0s"), (59, "59s"), (61, "1m1s"), (3_700, "1h1m"), (90_000, "1d1h"), (-5, "0s")]
         {
             assert_eq!(local().age(local().now() - SignedDuration::from_secs(before)), age);
+        }
+        for (before, age) in [(59, "<1m"), (61, "1m"), (3_700, "1h1m")] {
+            assert_eq!(local().in_minutes().age(local().now() - SignedDuration::from_secs(before)), age);
         }
     }
 
