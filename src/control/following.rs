@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::{
@@ -31,7 +31,7 @@ pub(crate) enum Followed {
 }
 
 /// What differs from the event before; what does not is `None`, or empty.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Change {
     /// The agents that changed.
@@ -44,21 +44,23 @@ pub(crate) struct Change {
     actors: Option<Vec<super::report::ActorReport>>,
     problems: Option<BTreeMap<String, String>>,
     problem_list: Option<Vec<ProblemReport>>,
+    #[serde(deserialize_with = "said", skip_serializing_if = "Option::is_none")]
     deaths: Option<Value>,
+    #[serde(deserialize_with = "said", skip_serializing_if = "Option::is_none")]
     feed: Option<Value>,
+    #[serde(deserialize_with = "said", skip_serializing_if = "Option::is_none")]
     convoys: Option<Value>,
+    #[serde(deserialize_with = "said", skip_serializing_if = "Option::is_none")]
     accounts: Option<Value>,
-    #[serde(deserialize_with = "said")]
+    #[serde(deserialize_with = "said", skip_serializing_if = "Option::is_none")]
     gates: Option<Option<Vec<GateReport>>>,
     settings: Option<SettingsState>,
     binary_replaced: Option<bool>,
 }
 
 /// A part that may be `null` in the report.
-fn said<'de, D: serde::Deserializer<'de>>(
-    from: D,
-) -> Result<Option<Option<Vec<GateReport>>>, D::Error> {
-    Deserialize::deserialize(from).map(Some)
+fn said<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
 }
 
 impl Change {
@@ -194,6 +196,7 @@ mod tests {
         let mut report = StatusReport {
             agents: vec![agent("a", "alive"), agent("c", "alive"), agent("d", "alive")],
             gates: Some(Vec::new()),
+            deaths: serde_json::json!({"recent": 1}),
             ..StatusReport::default()
         };
         let change = r#"{"agents": [{"identity": "c", "state": "held"}, {"identity": "b", "state": "alive"}], "gone": ["a"],
@@ -201,7 +204,7 @@ mod tests {
         serde_json::from_str::<Change>(change).unwrap().apply(&mut report);
         assert_eq!(report.agents, [agent("b", "alive"), agent("c", "held"), agent("d", "alive")]);
         assert_eq!((report.problems["x"].as_str(), report.gates.as_ref()), ("broken", Some(&Vec::new())));
-        serde_json::from_str::<Change>(r#"{"gates": null}"#).unwrap().apply(&mut report);
-        assert_eq!((report.gates, report.agents.len()), (None, 3));
+        serde_json::from_str::<Change>(r#"{"gates": null, "deaths": null}"#).unwrap().apply(&mut report);
+        assert_eq!((report.gates, report.deaths, report.agents.len()), (None, Value::Null, 3));
     }
 }

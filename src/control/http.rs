@@ -102,7 +102,9 @@ impl Http {
         driven(connection, exchange).await
     }
 
-    async fn connect(&self) -> Result<(Sender, http1::Connection<TokioIo<UnixStream>, Empty<Bytes>>), AskError> {
+    async fn connect(
+        &self,
+    ) -> Result<(Sender, http1::Connection<TokioIo<UnixStream>, Empty<Bytes>>), AskError> {
         let stream = socket::connect(&self.paths).await.map_err(|source| AskError::NobodyListens {
             path: terminal::path(self.paths.socket()),
             source,
