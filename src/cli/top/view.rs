@@ -215,10 +215,10 @@ fn bottom(model: &Model, width: usize, local: &LocalTime) -> Line<'static> {
     }
     let keys = match model.mode {
         Mode::Page(..) => "up down PgUp PgDn scroll  q back",
-        _ => "? keys  enter explain  a attach  r restart  h hold  c clear  / filter  s sort  q quit",
+        _ if width < 80 => "? keys  e why  r restart  h hold  a attach  / filter  q quit",
+        _ => "? keys  e why  a attach  r restart  h hold  c clear  / filter  s sort  q quit",
     };
-    let keys = if width < 84 { keys.replace("enter explain", "e explain") } else { keys.to_owned() };
-    text(&keys, width, Style::new())
+    text(keys, width, Style::new())
 }
 
 fn word(order: &Order) -> &'static str {
