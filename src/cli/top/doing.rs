@@ -96,19 +96,23 @@ impl Doing {
     }
 }
 
-/// Follows one supervisor after the other.
+/// Follows one supervisor after the other. That none answers is said when it begins, and when the reason changes.
 async fn follow(client: Client, inputs: UnboundedSender<Input>) {
-    let mut tries = 0;
+    let (mut tries, mut said) = (0, None);
     loop {
         let why = client
             .follow(|followed| {
-                tries = 0;
+                (tries, said) = (0, None);
                 if let Some(followed) = harmless(followed) {
                     let _ = inputs.send(Input::Followed(followed));
                 }
             })
             .await;
-        let _ = inputs.send(Input::Gone(terminal::one_line(&why.to_string())));
+        let why = Some(terminal::one_line(&why.to_string()));
+        if why != said {
+            said.clone_from(&why);
+            why.into_iter().for_each(|why| drop(inputs.send(Input::Gone(why))));
+        }
         sleep(PAUSES[tries.min(PAUSES.len() - 1)]).await;
         tries += 1;
     }

@@ -164,6 +164,7 @@ fn orders_are_followed_and_who_quits_knows_of_them() {
     for (keys, expected) in [("q", vec![]), ("n", vec![]), ("^", vec![]), ("^", vec![Effect::Quit])] {
         assert_eq!(press(&mut model, keys), expected, "{keys}");
     }
+    assert_eq!(press(&mut model, "n"), []);
     model.update(Input::Done(1, "deacon: restarted".into()), at(3));
     assert_eq!((model.orders.len(), model.message.as_deref()), (1, Some("deacon: restarted")));
     model.update(Input::Done(2, "mayor: stopped".into()), at(3));

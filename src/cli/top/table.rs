@@ -19,6 +19,9 @@ use crate::{
 /// The least that the last column gets.
 const LEAST: usize = 20;
 
+/// The least that a name gets.
+const NAME: usize = 18;
+
 /// The widths of the columns; those with 0 are left out.
 struct Columns {
     agent: usize,
@@ -114,9 +117,12 @@ fn columns(rows: &[Row<'_>], width: usize, local: &LocalTime, sort: Sort) -> Col
         columns.next = 0;
     }
     if used(&columns) > width {
-        columns.agent = columns.agent.saturating_sub(used(&columns) - width).max("AGENT".len() + 2);
+        columns.since = 0;
     }
-    columns.why = width.saturating_sub(used(&columns) - LEAST);
+    if used(&columns) > width {
+        columns.agent = columns.agent.saturating_sub(used(&columns) - width).max(NAME);
+    }
+    columns.why = (width + LEAST).saturating_sub(used(&columns));
     columns
 }
 

@@ -95,7 +95,7 @@ fn head(model: &Model, width: usize, local: &LocalTime) -> Vec<Line<'static>> {
     let mut lines = match &model.link {
         Link::Gone { since, why } => vec![
             text(
-                &format!("{town}: NO SUPERVISOR ANSWERS since {}; what is shown is old", local.time(*since)),
+                &format!("NO SUPERVISOR ANSWERS since {}, what is shown is old: {town}", local.time(*since)),
                 width,
                 bold().fg(Color::Red),
             ),
@@ -203,7 +203,7 @@ fn bottom(model: &Model, width: usize, local: &LocalTime) -> Line<'static> {
     if let (Mode::Town, Some(pending)) = (&model.mode, model.orders.last()) {
         let others = match model.orders.len() {
             0 | 1 => String::new(),
-            orders => format!(" (and {} more orders)", orders - 1),
+            orders => format!(" (1 of {orders} orders)"),
         };
         let at = match &pending.at {
             Some(At::Busy(why)) => format!("waits until it is idle: {why}"),
