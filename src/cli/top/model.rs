@@ -309,7 +309,7 @@ impl Model {
 
     fn begins(&mut self, report: StatusReport) -> Vec<Effect> {
         if self.link != Link::Connecting
-            && let Some(before) = &self.report
+            && let Some(before) = self.report.as_ref().filter(|before| before.pid.is_some())
             && (before.pid, before.started_at) != (report.pid, report.started_at)
         {
             let version = match before.version == report.version {
