@@ -179,7 +179,7 @@ fn the_terminal_is_given_back_and_it_begins_without_a_supervisor() {
         pane.server.must(&["display-message", "-p", "#{alternate_on}"]) == "1"
             && pane.text().contains("running (PID ")
     });
-    pane.keys(&["?"]);
+    pane.keys(&["C-l", "?"]);
     pane.shows(&["select an agent"]);
     for (name, signal) in [("TERM", Signal::TERM), ("INT", Signal::INT), ("HUP", Signal::HUP)] {
         process::signal(pane.pid(), signal);

@@ -12,7 +12,13 @@ use crossterm::{
     execute,
     terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
 };
-use ratatui::{Terminal, backend::CrosstermBackend, text::Line, widgets::Paragraph};
+use ratatui::{
+    Terminal,
+    backend::CrosstermBackend,
+    layout::{Position, Rect},
+    text::Line,
+    widgets::Paragraph,
+};
 
 /// The terminal of this process. Dropping it gives the terminal back.
 pub struct Screen {
@@ -58,7 +64,9 @@ impl Screen {
     /// Takes it again; the next picture is drawn whole.
     pub fn take_again(&mut self) -> io::Result<()> {
         take()?;
-        self.terminal.clear()
+        // Not `clear`: that asks the terminal where its cursor is, and waits for the answer among the keys.
+        let size = self.terminal.size()?;
+        self.terminal.resize(Rect::from((Position::ORIGIN, size)))
     }
 }
 
