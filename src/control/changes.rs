@@ -136,7 +136,6 @@ fn differences(before: &StatusReport, now: &StatusReport) -> Map<String, Value> 
             ("convoys", report.convoys.clone()),
             ("accounts", report.accounts.clone()),
             ("gates", json!(report.gates)),
-            ("settings", json!(report.settings)),
             ("binary_replaced", json!(report.binary_replaced)),
         ]
     };

@@ -14,8 +14,6 @@ use super::{
     http::{AskError, Http},
     report::{AgentReport, GateReport, HeartbeatReport, ProblemReport, StatusReport},
 };
-use crate::tree::town_reading::SettingsState;
-
 /// A supervisor that sends nothing for this long does not answer.
 const SILENT: Duration = Duration::from_secs(SIGN_OF_LIFE.as_secs() * 2 + 2);
 /// The most bytes of one event.
@@ -54,7 +52,6 @@ pub(crate) struct Change {
     accounts: Option<Value>,
     #[serde(deserialize_with = "said", skip_serializing_if = "Option::is_none")]
     gates: Option<Option<Vec<GateReport>>>,
-    settings: Option<SettingsState>,
     binary_replaced: Option<bool>,
 }
 
@@ -80,7 +77,6 @@ impl Change {
         put(&mut report.convoys, self.convoys);
         put(&mut report.accounts, self.accounts);
         put(&mut report.gates, self.gates);
-        put(&mut report.settings, self.settings);
         put(&mut report.binary_replaced, self.binary_replaced);
         if self.agents.is_empty() && self.gone.is_empty() {
             return;

@@ -142,7 +142,7 @@ fn the_town_is_watched_and_its_agents_are_acted_on() {
     pane.keys(&["H"]);
     pane.shows(&["Stop alpha/witness NOW, losing what it does? y/n"]);
     pane.keys(&["y"]);
-    pane.shows(&["alpha/witness: stopped", "held"]);
+    pane.shows(&["alpha/witness: stopped, held until"]);
     pane.keys(&["c", "y"]);
     pane.shows(&["alpha/witness: cleared: alpha/witness", "alive"]);
     pane.keys(&["q"]);
