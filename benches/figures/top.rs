@@ -25,13 +25,17 @@ use serde_json::json;
 use crate::{
     deaths::between,
     process::Usage,
-    stage::{Stage, rig},
+    stage::{Stage, rig, town},
     supervisor::signal,
     table::{Row, Spread},
 };
 
-const RIGS: usize = 200;
-const AGENTS: usize = 2 * RIGS + 1;
+const RIGS: usize = 20;
+/// In each rig, without a session.
+const POLECATS: usize = 18;
+const RUNNING: usize = 2 * RIGS + 1;
+/// Boot is one of them.
+const AGENTS: usize = RUNNING + RIGS * POLECATS + 1;
 /// Between two deaths: the restart of the one before is over.
 const APART: Duration = Duration::from_millis(1500);
 /// How long a change may take until this gives up.
@@ -41,14 +45,18 @@ const SETTLE: Duration = Duration::from_secs(20);
 
 /// The change, and the cost of none.
 pub async fn measure(quick: bool) -> anyhow::Result<Vec<Row>> {
-    let (deaths, time) = if quick { (20, 15) } else { (100, 60) };
-    let mut stage = Stage::set(RIGS, json!({"deaths": {"threshold": 1000}}), &[])?;
-    stage.stands(AGENTS).await?;
+    let (rigs, time) = if quick { (10, 15) } else { (RIGS, 60) };
+    let town = town(RIGS, json!({"deaths": {"threshold": 1000}}))?;
+    for (number, polecat) in (1..=RIGS).flat_map(|rig| (1..=POLECATS).map(move |polecat| (rig, polecat))) {
+        std::fs::create_dir_all(town.root().join(format!("{0}/polecats/p{polecat:02}/{0}", rig(number))))?;
+    }
+    let mut stage = Stage::supervise(town, &[])?;
+    stage.stands(RUNNING).await?;
     tokio::time::sleep(SETTLE).await;
     let time = Duration::from_secs(time);
     let without = Usage::over(stage.supervisor.pid(), time).await?;
     let mut top = Top::begin(&stage)?;
-    top.draws("agents")?;
+    top.draws(&format!("{AGENTS} agents"))?;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let drawn = top.bytes_until_now();
     let with = Usage::over(stage.supervisor.pid(), time).await?;
@@ -60,9 +68,11 @@ pub async fn measure(quick: bool) -> anyhow::Result<Vec<Row>> {
 
     let mut times = Vec::new();
     let sessions = stage.town.tmux().sessions();
-    for number in 1..=deaths {
-        let who = format!("{}/witness", rig(number));
-        let pid = sessions.get(&format!("gt-{}-witness", rig(number))).context("it does not run")?;
+    for (rig, role) in
+        (1..=rigs).map(rig).flat_map(|rig| ["witness", "refinery"].map(|role| (rig.clone(), role)))
+    {
+        let who = format!("{rig}/{role}");
+        let pid = sessions.get(&format!("gt-{rig}-{role}")).context("it does not run")?;
         let from = stage.supervisor.said();
         top.bytes_until_now();
         signal(*pid, Signal::KILL);
@@ -71,7 +81,7 @@ pub async fn measure(quick: bool) -> anyhow::Result<Vec<Row>> {
         times.push(between(noticed, drawn));
         tokio::time::sleep(APART).await;
     }
-    let spread = Spread::of(times);
+    let (deaths, spread) = (times.len(), Spread::of(times));
     let (cpu, cpu_with) = (without.cpu_percent(), with.cpu_percent());
     Ok(vec![
         Row {
