@@ -17,12 +17,19 @@ static IN_TEXT: LazyLock<Option<Regex>> =
 #[derive(Debug, Clone)]
 pub struct LocalTime {
     now: Zoned,
+    /// Whether ages are shown in whole minutes.
+    in_minutes: bool,
 }
 
 impl LocalTime {
     /// This time in this zone.
     pub fn new(now: Timestamp, zone: &TimeZone) -> Self {
-        LocalTime { now: now.to_zoned(zone.clone()) }
+        LocalTime { now: now.to_zoned(zone.clone()), in_minutes: false }
+    }
+
+    /// The same with ages in whole minutes, for what is not shown anew each second.
+    pub fn in_minutes(self) -> Self {
+        LocalTime { in_minutes: true, ..self }
     }
 
     /// The time it is.
@@ -44,7 +51,12 @@ impl LocalTime {
 
     /// How long ago a time was, in its two largest units; no time for one that is ahead.
     pub fn age(&self, at: Timestamp) -> String {
-        go_duration::age(Duration::try_from(self.now().duration_since(at)).unwrap_or_default())
+        let age = Duration::try_from(self.now().duration_since(at)).unwrap_or_default();
+        match age.as_secs() {
+            0..60 if self.in_minutes => "<1m".to_owned(),
+            seconds if self.in_minutes => go_duration::age(Duration::from_secs(seconds / 60 * 60)),
+            _ => go_duration::age(age),
+        }
     }
 
     /// A text with the times in it as [`time`](Self::time) shows them.
@@ -75,6 +87,9 @@ mod tests {
             [(0, "0s"), (59, "59s"), (61, "1m1s"), (3_700, "1h1m"), (90_000, "1d1h"), (-5, "0s")]
         {
             assert_eq!(local().age(local().now() - SignedDuration::from_secs(before)), age);
+        }
+        for (before, age) in [(59, "<1m"), (61, "1m"), (3_700, "1h1m")] {
+            assert_eq!(local().in_minutes().age(local().now() - SignedDuration::from_secs(before)), age);
         }
     }
 

@@ -20,7 +20,7 @@ use crate::{
 /// How long to wait until a supervisor has exited.
 const EXITED_WITHIN: Duration = Duration::from_secs(130);
 /// How long to wait until an agent is idle, and was ended.
-const IDLE_WITHIN: Duration = Duration::from_secs(600);
+pub const IDLE_WITHIN: Duration = Duration::from_secs(600);
 
 /// How long to wait for the end of the supervisor, or of an agent.
 #[derive(Debug, Args)]
@@ -57,15 +57,21 @@ pub fn act(town: &TownArgument, agent: &str, order: Order) -> anyhow::Result<Exi
         ))),
         At::Progress(why) => complain(&local(why)),
     };
-    let Acted { identity, outcome } = asked(async { Ok(client.act(agent, &order, at).await?) })?;
-    let text = local(&outcome.text);
-    if outcome.ok {
-        say(&format!("{identity}: {text}"))?;
+    let acted = asked(async { Ok(client.act(agent, &order, at).await?) })?;
+    let text = local(&in_words(&acted));
+    if acted.outcome.ok {
+        say(&text)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let advice = advice(&outcome.code).map(|advice| format!("; {advice}")).unwrap_or_default();
-    complain(&format!("Error: {identity}: {text}{advice}"));
+    complain(&format!("Error: {text}"));
     Ok(ExitCode::FAILURE)
+}
+
+/// What became of an order, and what to do about it.
+pub fn in_words(Acted { identity, outcome }: &Acted) -> String {
+    let advice = advice(&outcome.code).filter(|_| !outcome.ok);
+    let advice = advice.map(|advice| format!("; {advice}")).unwrap_or_default();
+    format!("{identity}: {}{advice}", outcome.text)
 }
 
 /// What to do about what kept an order from being carried out.

@@ -39,17 +39,8 @@ pub struct ClearBackoffArguments {
 pub fn clear_backoff(arguments: &ClearBackoffArguments) -> anyhow::Result<()> {
     let client = arguments.town.client()?;
     let agent = arguments.agent.as_deref();
-    let Cleared { cleared, delayed } = asked(async { Ok(client.clear_backoff(agent).await?) })?;
-    if cleared.is_empty() {
-        say("nothing to clear")?;
-    }
-    if !delayed.is_empty() {
-        say(&format!("cleared: {}", delayed.join(", ")))?;
-    }
-    let forgotten: Vec<String> = cleared.into_iter().filter(|agent| !delayed.contains(agent)).collect();
-    if !forgotten.is_empty() {
-        say(&format!("restarts forgotten: {} (nothing delayed a start)", forgotten.join(", ")))?;
-    }
+    let cleared = asked(async { Ok(client.clear_backoff(agent).await?) })?;
+    in_words(&cleared).iter().try_for_each(|line| say(line))?;
     // What is started from now on waits as they do.
     let status = asked(async { Ok(client.status().await) })?;
     let Answer::Live(status) = status else { return Ok(()) };
@@ -58,4 +49,21 @@ pub fn clear_backoff(arguments: &ClearBackoffArguments) -> anyhow::Result<()> {
     let why = first.reason.as_deref().unwrap_or_default();
     let line = format!("starts wait for memory now ({}): {} {why}", waiting.len(), first.identity);
     say(&terminal::one_line(&line))
+}
+
+/// What was cleared, in lines.
+pub fn in_words(Cleared { cleared, delayed }: &Cleared) -> Vec<String> {
+    let forgotten: Vec<&str> =
+        cleared.iter().filter(|agent| !delayed.contains(agent)).map(String::as_str).collect();
+    let mut lines = Vec::new();
+    if cleared.is_empty() {
+        lines.push("nothing to clear".to_owned());
+    }
+    if !delayed.is_empty() {
+        lines.push(format!("cleared: {}", delayed.join(", ")));
+    }
+    if !forgotten.is_empty() {
+        lines.push(format!("restarts forgotten: {} (nothing delayed a start)", forgotten.join(", ")));
+    }
+    lines
 }

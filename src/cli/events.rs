@@ -21,7 +21,7 @@ use crate::{
     town::log::tail::Tail,
 };
 
-mod lines;
+pub mod lines;
 
 /// New events are read once after this many polls of the output.
 const POLLS: u32 = 5;

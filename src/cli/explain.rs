@@ -63,7 +63,8 @@ pub fn explain(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-fn text(explanation: &Explanation, now: Timestamp, zone: &TimeZone) -> String {
+/// The explanation for people; its texts have passed `terminal::report`.
+pub fn text(explanation: &Explanation, now: Timestamp, zone: &TimeZone) -> String {
     let local = LocalTime::new(now, zone);
     let mut text = match &explanation.agent {
         Some(agent) => {

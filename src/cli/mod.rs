@@ -38,6 +38,7 @@ mod settings;
 mod start;
 mod status;
 mod stop;
+mod top;
 mod town;
 mod unit;
 mod wait;
@@ -72,6 +73,7 @@ enum Command {
     Reload(reload::ReloadArguments),
     Logs(logs::LogsArguments),
     Status(status::StatusArguments),
+    Top(top::TopArguments),
     Explain(explain::ExplainArguments),
     Events(events::EventsArguments),
     Wait(wait::WaitArguments),
@@ -98,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Reload(arguments) => reload::reload(&arguments).map(fine),
         Command::Logs(arguments) => logs::logs(&arguments),
         Command::Status(arguments) => status::status(&arguments),
+        Command::Top(arguments) => top::top(&arguments).map(fine),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Events(arguments) => events::events(&arguments),
         Command::Wait(arguments) => wait::wait(&arguments),

@@ -1,12 +1,19 @@
 //! Changes: the town as a stream of server-sent events: first one `snapshot`, then a `change` whenever something differs.
 //!
-//! A change contains only what differs: complete entries of changed agents, the names of agents that are `gone`, and other
-//! changed parts of the report. A slow reader gets fewer events, each relative to the last one it got; nothing is queued for it.
+//! A change contains only what differs: complete entries of changed agents, the names of agents that are `gone`, other
+//! changed parts of the report, and what `happened` to agents since the event before. A slow reader gets fewer events, each
+//! relative to the last one it got; nothing is queued for it.
 
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::{Stream, stream};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 use tokio::{
     sync::watch,
@@ -14,26 +21,36 @@ use tokio::{
 };
 
 use super::{
+    histories::{self, Happened},
     report::{AgentReport, StatusReport},
-    reporter::Reporter,
+    reporter::{FRESH, Reporter},
 };
 
-/// Changes within this time are sent together.
+/// At most one change is sent within this time: what follows one is sent together.
 const SETTLE: Duration = Duration::from_millis(100);
 /// How often the parts of the report other than agents are compared while a client follows.
 const COMPARE_EVERY: Duration = Duration::from_secs(1);
+/// How often a client hears that the supervisor lives while nothing changes.
+pub(super) const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+/// What happened may be stored this much later.
+const STORED_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// Starts the stream of one client.
 pub fn follow(reporter: Arc<Reporter>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let changed = reporter.deps().records.changed();
-    let following = Following { reporter, changed, told: None };
-    Sse::new(stream::unfold(following, Following::next)).keep_alive(KeepAlive::default())
+    let mut histories = Histories::default();
+    histories.news(&reporter);
+    let following = Following { reporter, changed, told: None, histories, next: Duration::ZERO };
+    Sse::new(stream::unfold(following, Following::next)).keep_alive(KeepAlive::new().interval(SIGN_OF_LIFE))
 }
 
 struct Following {
     reporter: Arc<Reporter>,
     changed: watch::Receiver<()>,
     told: Option<Arc<StatusReport>>,
+    histories: Histories,
+    /// The next change is not sent before this time of the monotonic clock.
+    next: Duration,
 }
 
 impl Following {
@@ -46,18 +63,49 @@ impl Following {
             return Some((Ok(Event::default().event("snapshot").data(text)), self));
         };
         loop {
+            let mut change = Map::new();
             if timeout(COMPARE_EVERY, self.changed.changed()).await.is_ok() {
-                sleep(SETTLE).await;
+                // A report that was begun before the change does not show it.
+                sleep(FRESH).await;
+                sleep(self.next.saturating_sub(self.reporter.deps().now().mono)).await;
                 self.changed.mark_unchanged();
+                let happened = self.histories.news(&self.reporter);
+                if !happened.is_empty() {
+                    change.insert("happened".to_owned(), json!(happened));
+                }
             }
             let report = self.reporter.report().await?;
-            let change = change(&told, &report);
+            change.extend(differences(&told, &report));
             if !change.is_empty() {
-                self.told = Some(report);
+                (self.told, self.next) = (Some(report), self.reporter.deps().now().mono + SETTLE);
                 let text = Value::Object(change).to_string();
                 return Some((Ok(Event::default().event("change").data(text)), self));
             }
         }
+    }
+}
+
+/// What of the histories was sent already.
+#[derive(Default)]
+struct Histories {
+    since: Timestamp,
+    /// What was sent that happened since then.
+    sent: BTreeSet<(String, Timestamp, Timestamp)>,
+}
+
+impl Histories {
+    /// What is new, oldest first.
+    fn news(&mut self, reporter: &Reporter) -> Vec<Happened> {
+        let deps = reporter.deps();
+        self.new_of(histories::all_since(&deps.records, Some(self.since)), deps.now().wall)
+    }
+
+    fn new_of(&mut self, mut happened: Vec<Happened>, now: Timestamp) -> Vec<Happened> {
+        let key = |it: &Happened| (it.identity.clone(), it.entry.at, it.entry.latest());
+        happened.retain(|it| self.sent.insert(key(it)));
+        self.since = now.checked_sub(STORED_WITHIN).unwrap_or(Timestamp::MIN);
+        self.sent.retain(|(_, _, latest)| *latest >= self.since);
+        happened
     }
 }
 
@@ -66,7 +114,7 @@ fn by_identity(report: &StatusReport) -> BTreeMap<&str, &AgentReport> {
 }
 
 /// The differences between two reports; empty when there are none.
-fn change(before: &StatusReport, now: &StatusReport) -> Map<String, Value> {
+fn differences(before: &StatusReport, now: &StatusReport) -> Map<String, Value> {
     let mut change = Map::new();
     let (agents_before, agents_now) = (by_identity(before), by_identity(now));
     let is_new = |agent: &&&AgentReport| agents_before.get(agent.identity.as_str()) != Some(*agent);
@@ -86,12 +134,18 @@ fn change(before: &StatusReport, now: &StatusReport) -> Map<String, Value> {
             ("deaths", report.deaths.clone()),
             ("feed", report.feed.clone()),
             ("convoys", report.convoys.clone()),
+            ("accounts", report.accounts.clone()),
+            ("gates", json!(report.gates)),
+            ("binary_replaced", json!(report.binary_replaced)),
         ]
     };
     for ((name, before), (_, now)) in parts(before).into_iter().zip(parts(now)) {
         if before != now {
             change.insert(name.to_owned(), now);
         }
+    }
+    if change.contains_key("problems") {
+        change.insert("problem_list".to_owned(), json!(now.problem_list));
     }
     change
 }
@@ -118,8 +172,8 @@ mod tests {
         let all = |state| names.iter().map(|name| (name.as_str(), state)).collect::<Vec<_>>();
         let (before, now) = (report(&all("alive"), 1), report(&all("absent"), 1));
         // Comparing each with each would take 400 million comparisons, and minutes.
-        assert_eq!(change(&before, &now)["agents"].as_array().unwrap().len(), names.len());
-        assert!(change(&before, &before).is_empty());
+        assert_eq!(differences(&before, &now)["agents"].as_array().unwrap().len(), names.len());
+        assert!(differences(&before, &before).is_empty());
     }
 
     #[test]
@@ -132,12 +186,52 @@ mod tests {
             ("a heartbeat", report(&[("deacon", "alive"), ("r/witness", "alive")], 2), vec!["heartbeat"]),
             ("everything", report(&[("s/witness", "alive")], 2), vec!["agents", "gone", "heartbeat"]),
         ] {
-            let change = change(&before, &now);
+            let change = differences(&before, &now);
             assert_eq!(change.keys().collect::<Vec<_>>(), keys, "{name}");
         }
         let now = report(&[("deacon", "alive"), ("r/witness", "confirming")], 1);
-        let agents = change(&before, &now).remove("agents").unwrap();
+        let agents = differences(&before, &now).remove("agents").unwrap();
         assert_eq!(agents.as_array().unwrap().len(), 1, "{agents}");
         assert_eq!(agents[0]["state"], "confirming");
+    }
+
+    #[test]
+    fn what_follows_the_changes_has_the_report() {
+        use crate::control::following::Change;
+        let mut now = report(&[("deacon", "confirming"), ("s/witness", "alive")], 3);
+        now.gates = None;
+        now.binary_replaced = true;
+        now.problems.insert("x".into(), "broken".into());
+        now.problem_list = super::super::report::ProblemReport::listed(&now.problems, |_| None);
+        now.deaths = json!({"recent": 1});
+        let mut followed = report(&[("deacon", "alive"), ("r/witness", "alive")], 1);
+        followed.gates = Some(Vec::new());
+        let change: Change =
+            serde_json::from_str(&Value::Object(differences(&followed, &now)).to_string()).unwrap();
+        change.apply(&mut followed);
+        assert_eq!(followed, now);
+    }
+
+    #[test]
+    fn what_happened_is_sent_once_and_again_when_it_is_repeated() {
+        use crate::agent::history::{Entry, Kind};
+        let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
+        let happened = |second, again: Option<i64>| {
+            let entry = Entry { last: again.map(at), ..Entry::new(Kind::Change, at(second), "gone", "") };
+            Happened { identity: "deacon".into(), entry }
+        };
+        let mut histories = Histories::default();
+        let stored_late = happened(8, None);
+        for (name, stored, now, expected) in [
+            ("the first", vec![happened(10, None)], 10, 1),
+            ("not again", vec![happened(10, None)], 11, 0),
+            ("repeated", vec![happened(10, Some(12))], 12, 1),
+            ("stored late", vec![stored_late.clone(), happened(10, Some(12))], 13, 1),
+            ("nor that again", vec![stored_late, happened(10, Some(12))], 70, 0),
+        ] {
+            assert_eq!(histories.new_of(stored, at(now)).len(), expected, "{name}");
+        }
+        histories.new_of(vec![], at(200));
+        assert!(histories.sent.is_empty(), "what is not asked for again is forgotten");
     }
 }

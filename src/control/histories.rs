@@ -14,7 +14,7 @@ use super::{
     answers::{answer, refusal},
     reporter::Reporter,
 };
-use crate::agent::history::Entry;
+use crate::agent::{history::Entry, record::Records};
 
 /// What happened to one agent, as one of the list that `GET /v1/history` answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,12 +41,13 @@ pub(super) async fn since(
     let Ok(Query(Since { since })) = since else {
         return refusal(StatusCode::BAD_REQUEST, "`since` must be a time such as 2026-01-31T12:00:00Z");
     };
-    let records = &reporter.deps().records;
-    let of_all = records.with_entries().into_iter().map(|identity| {
-        let entries = records.history(&identity).entries;
-        (identity.to_string(), entries)
-    });
-    answer(&in_order(of_all, since))
+    answer(&all_since(&reporter.deps().records, since))
+}
+
+/// What happened to all agents since then, oldest first.
+pub(super) fn all_since(records: &Records, since: Option<Timestamp>) -> Vec<Happened> {
+    let of_all = records.entries_since(since.unwrap_or(Timestamp::MIN)).into_iter();
+    in_order(of_all.map(|(identity, entries)| (identity.to_string(), entries)), since)
 }
 
 /// What happened since then to agents with these histories, oldest first by when it happened last.

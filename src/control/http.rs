@@ -1,12 +1,13 @@
-//! HTTP: one request to a supervisor over its socket, within a limit.
+//! HTTP: one request to a supervisor over its socket, within a limit, or an answer that goes on.
 //!
 //! It must not start anything, nor know what an answer means.
 
-use std::{io, time::Duration};
+use std::{future::Future, io, time::Duration};
 
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
+use tokio::{net::UnixStream, time::timeout};
 
 use crate::{
     terminal,
@@ -59,32 +60,74 @@ impl Http {
     }
 
     async fn ask(&self, method: Method, path: &str) -> Result<(StatusCode, Bytes), AskError> {
-        let asking = tokio::time::timeout(self.limit, self.ask_without_limit(method, path));
+        let asking = timeout(self.limit, self.ask_without_limit(method, path));
         asking.await.map_err(|_| AskError::Silent(self.limit))?
     }
 
+    /// Sends `GET` for this path and passes on the body of its answer as it comes, until it ends, or none comes within the limit.
+    /// An answer that is not OK is returned whole.
+    pub async fn follow(
+        &self,
+        path: &str,
+        mut on: impl FnMut(&[u8]) -> Result<(), AskError>,
+    ) -> Result<(StatusCode, Bytes), AskError> {
+        let silent = || AskError::Silent(self.limit);
+        let (mut sender, connection) = timeout(self.limit, self.connect()).await.map_err(|_| silent())??;
+        let exchange = async {
+            let request = request(Method::GET, path)?;
+            let answer = timeout(self.limit, sender.send_request(request)).await.map_err(|_| silent())?;
+            let (head, mut body) = answer.map_err(garbled)?.into_parts();
+            if head.status != StatusCode::OK {
+                let body = timeout(self.limit, Limited::new(body, LARGEST).collect()).await;
+                return Ok((head.status, body.map_err(|_| silent())?.map_err(garbled)?.to_bytes()));
+            }
+            while let Some(frame) = timeout(self.limit, body.frame()).await.map_err(|_| silent())? {
+                if let Ok(bytes) = frame.map_err(garbled)?.into_data() {
+                    on(&bytes)?;
+                }
+            }
+            Ok((head.status, Bytes::new()))
+        };
+        driven(connection, exchange).await
+    }
+
     async fn ask_without_limit(&self, method: Method, path: &str) -> Result<(StatusCode, Bytes), AskError> {
+        let (mut sender, connection) = self.connect().await?;
+        let exchange = async {
+            let response = sender.send_request(request(method, path)?).await.map_err(garbled)?;
+            let status = response.status();
+            let body = Limited::new(response.into_body(), LARGEST).collect().await;
+            Ok((status, body.map_err(garbled)?.to_bytes()))
+        };
+        driven(connection, exchange).await
+    }
+
+    async fn connect(
+        &self,
+    ) -> Result<(Sender, http1::Connection<TokioIo<UnixStream>, Empty<Bytes>>), AskError> {
         let stream = socket::connect(&self.paths).await.map_err(|source| AskError::NobodyListens {
             path: terminal::path(self.paths.socket()),
             source,
         })?;
-        let request = Request::builder().method(method).uri(path).header("host", "town");
-        let request = request.body(Empty::<Bytes>::new()).map_err(garbled)?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(garbled)?;
-        let exchange = async {
-            let response = sender.send_request(request).await.map_err(garbled)?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), LARGEST).collect().await;
-            Ok((status, body.map_err(|error| AskError::Garbled(error.to_string()))?.to_bytes()))
-        };
-        // The connection must be polled while the answer is awaited; after that its end does not matter.
-        let mut connection = std::pin::pin!(connection);
-        let mut exchange = std::pin::pin!(exchange);
-        tokio::select! {
-            biased;
-            answer = &mut exchange => answer,
-            _ = &mut connection => exchange.await,
-        }
+        http1::handshake(TokioIo::new(stream)).await.map_err(garbled)
+    }
+}
+
+type Sender = http1::SendRequest<Empty<Bytes>>;
+
+fn request(method: Method, path: &str) -> Result<Request<Empty<Bytes>>, AskError> {
+    let request = Request::builder().method(method).uri(path).header("host", "town");
+    request.body(Empty::<Bytes>::new()).map_err(garbled)
+}
+
+/// The connection must be polled while the answer is awaited; after that its end does not matter.
+async fn driven<T>(connection: impl Future, exchange: impl Future<Output = T>) -> T {
+    let mut connection = std::pin::pin!(connection);
+    let mut exchange = std::pin::pin!(exchange);
+    tokio::select! {
+        biased;
+        answer = &mut exchange => answer,
+        _ = &mut connection => exchange.await,
     }
 }
 

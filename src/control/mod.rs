@@ -11,6 +11,7 @@ mod answers;
 mod changes;
 pub mod client;
 mod connections;
+pub(crate) mod following;
 pub mod gather;
 pub(crate) mod histories;
 pub mod http;

@@ -48,6 +48,7 @@ mod stopping;
 mod support;
 mod threads;
 mod tools;
+mod top;
 mod v1_standin;
 mod v1_town;
 mod wrong_kinds;

@@ -100,6 +100,17 @@ impl Records {
         self.agents.lock().get(identity)?.history.as_ref()?.last_exit()
     }
 
+    /// What happened to each agent since then, in its order.
+    pub fn entries_since(&self, since: Timestamp) -> Vec<(Identity, Vec<Entry>)> {
+        let agents = self.agents.lock();
+        let with_history = agents.iter().filter_map(|(identity, it)| Some((identity, it.history.as_ref()?)));
+        let new = with_history.map(|(identity, history)| {
+            let new = history.entries.iter().filter(|entry| entry.latest() >= since);
+            (identity.clone(), new.cloned().collect::<Vec<_>>())
+        });
+        new.filter(|(_, entries)| !entries.is_empty()).collect()
+    }
+
     /// The agents that have entries, in order.
     pub fn with_entries(&self) -> Vec<Identity> {
         let agents = self.agents.lock();

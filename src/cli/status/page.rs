@@ -150,10 +150,7 @@ impl Page {
     }
 
     fn head(&self, report: &StatusReport, silent: Option<&str>) -> String {
-        let town = &match gas_town(report) {
-            Some(gas_town) => format!("{} ({gas_town})", report.town),
-            None => report.town.clone(),
-        };
+        let town = town(report);
         let beats = &report.heartbeat;
         let beat = match beats.last {
             Some(last) => format!("heartbeat #{} {} ago", beats.count, self.local.age(last)),
@@ -163,12 +160,11 @@ impl Page {
             [] => String::new(),
             late => format!(", late: {}", late.join(", ")),
         };
-        let since = report.started_at.map_or("an unknown time".to_owned(), |at| self.local.time(at));
-        let process = report.pid.map_or("PID unknown".to_owned(), |pid| format!("PID {pid}"));
-        let version = if report.version.is_empty() { String::new() } else { format!(", {}", report.version) };
+        let since = since(report, &self.local);
+        let process = process(report);
         match (silent, report.running) {
             (Some(why), _) => format!("{town}: {why}\nLast known: started {since}, {beat}\n"),
-            (None, true) => format!("{town}: running ({process}{version}) since {since}, {beat}{late}\n"),
+            (None, true) => format!("{town}: {}, {beat}{late}\n", running(report, &self.local)),
             (None, false) if report.died => {
                 format!(
                     "{town}: not running; the last supervisor ({process}) was killed or crashed\n\
@@ -218,10 +214,7 @@ impl Page {
             known(&agent.hook),
             agent.started_at.map_or("-".to_owned(), |at| self.local.age(at)),
             agent.last_exit.as_ref().map_or("-".to_owned(), |exit| self.exit(exit)),
-            match &agent.reason {
-                Some(why) => self.local.text(why),
-                None => doing(agent, &self.local).unwrap_or_default(),
-            },
+            why(agent, &self.local),
         ]
     }
 
@@ -267,6 +260,14 @@ impl Page {
     }
 }
 
+/// The reason for an agent's state, or what it is doing.
+pub fn why(agent: &AgentReport, local: &LocalTime) -> String {
+    match &agent.reason {
+        Some(why) => local.text(why),
+        None => doing(agent, local).unwrap_or_default(),
+    }
+}
+
 /// What an agent is doing, since when and by which source: `working 3m5s (transcript)`.
 pub fn doing(agent: &AgentReport, local: &LocalTime) -> Option<String> {
     let (activity, source) = (agent.activity.as_ref()?.replace('_', " "), agent.activity_source.as_ref()?);
@@ -277,6 +278,28 @@ pub fn doing(agent: &AgentReport, local: &LocalTime) -> Option<String> {
     let detail = agent.activity_detail.as_ref().filter(|detail| !is_said(detail));
     let detail = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
     Some(format!("{activity} {since} ({source}){detail}"))
+}
+
+/// The town, and which Gas Town it is.
+pub fn town(report: &StatusReport) -> String {
+    match gas_town(report) {
+        Some(gas_town) => format!("{} ({gas_town})", report.town),
+        None => report.town.clone(),
+    }
+}
+
+fn since(report: &StatusReport, local: &LocalTime) -> String {
+    report.started_at.map_or("an unknown time".to_owned(), |at| local.time(at))
+}
+
+fn process(report: &StatusReport) -> String {
+    report.pid.map_or("PID unknown".to_owned(), |pid| format!("PID {pid}"))
+}
+
+/// Which supervisor runs: `running (PID 7, 0.1.0) since 09:00:00`.
+pub fn running(report: &StatusReport, local: &LocalTime) -> String {
+    let version = if report.version.is_empty() { String::new() } else { format!(", {}", report.version) };
+    format!("running ({}{version}) since {}", process(report), since(report, local))
 }
 
 /// Which Gas Town it is, where that is not the one of January.

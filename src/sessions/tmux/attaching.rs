@@ -16,11 +16,28 @@ pub fn attach(
     read_only: bool,
     inside: Option<&str>,
 ) -> io::Error {
+    match command(program, socket, session, read_only, inside) {
+        Ok(mut command) => command.exec(),
+        Err(error) => error,
+    }
+}
+
+/// The client as a command.
+///
+/// # Errors
+/// When tmux would do something else than what is asked for.
+pub fn command(
+    program: &str,
+    socket: &Path,
+    session: &str,
+    read_only: bool,
+    inside: Option<&str>,
+) -> io::Result<Command> {
     let switches = is_same(inside, socket);
     if switches && read_only {
-        return io::Error::other(
+        return Err(io::Error::other(
             "not read-only from inside a client of the same server: tmux would leave that client read-only; detach first",
-        );
+        ));
     }
     let mut command = Command::new(program);
     command.arg("-u").arg("-S").arg(socket).args(words(session, read_only, switches));
@@ -28,7 +45,7 @@ pub fn attach(
         // Another server's client may contain this one.
         command.env_remove("TMUX");
     }
-    command.exec()
+    Ok(command)
 }
 
 fn words(session: &str, read_only: bool, switches: bool) -> Vec<String> {
