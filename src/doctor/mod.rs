@@ -128,7 +128,7 @@ async fn examine_town(paths: TownPaths, by: Option<&'static str>) -> Report {
     let (_, settings) = watch::channel(Arc::new(settings));
     let (deps, reported) = adapters::deps(paths, settings, gas_town).await;
     let tmux = Tmux { usable, refused, used: None };
-    findings.extend(areas(&deps, &reported, &rigs, [read, listed], tmux).await);
+    findings.extend(areas(&deps, &reported.problems, &rigs, [read, listed], tmux).await);
     Report::new(Some(root), findings)
 }
 

@@ -24,6 +24,8 @@ mod doctor;
 mod earlier;
 mod effective_settings;
 mod environment;
+#[path = "../support/exposition.rs"]
+mod exposition;
 mod feed;
 mod files;
 mod full_disk;
@@ -34,6 +36,7 @@ mod log;
 mod logs;
 mod lost_town;
 mod mail;
+mod metrics;
 mod operators;
 mod refusals;
 mod reload;
