@@ -5,7 +5,6 @@
 //! without a bound, such as an agent. It must not count anything.
 
 use prometheus_client::{
-    encoding::EncodeMetric,
     metrics::MetricType,
     registry::{Metric, Registry, Unit},
 };
@@ -67,7 +66,7 @@ impl Row {
     }
 
     /// Registers this metric. The encoder adds the unit, the ending of the type and the full stop itself.
-    pub(super) fn register(&self, registry: &mut Registry, metric: impl Metric + EncodeMetric) {
+    pub(super) fn register(&self, registry: &mut Registry, metric: impl Metric) {
         let name = self.name.strip_suffix("_total").or(self.name.strip_suffix("_info")).unwrap_or(self.name);
         let units = [("_seconds", Unit::Seconds), ("_bytes", Unit::Bytes)];
         match units.into_iter().find_map(|(end, unit)| Some((name.strip_suffix(end)?, unit))) {
