@@ -1,12 +1,13 @@
 //! Ports: the traits through which a supervisor reaches the world, and the facts about its town.
 //!
-//! Nothing here changes except behind methods: the settings in force (the root replaces them), the open [`Problems`]
-//! and the [`Writes`] that are retried. It must not grow decisions or registers.
+//! Nothing here changes except behind methods: the settings in force (the root replaces them), the open [`Problems`],
+//! the [`Metrics`] that are counted and the [`Writes`] that are retried. It must not grow decisions or registers.
 
 pub mod bead_store;
 pub mod convoy_store;
 pub mod dolt;
 pub mod memory;
+pub mod metrics;
 pub mod outbox;
 pub mod persisted;
 pub mod problems;
@@ -22,7 +23,8 @@ use crate::{
     commands::Commands,
     network::Network,
     ports::{
-        bead_store::BeadStore, convoy_store::ConvoyStore, dolt::Dolt, problems::Problems, writes::Writes,
+        bead_store::BeadStore, convoy_store::ConvoyStore, dolt::Dolt, metrics::Metrics, problems::Problems,
+        writes::Writes,
     },
     processes::{Processes, exec_watcher::ExecWatcher},
     sessions::Sessions,
@@ -81,6 +83,8 @@ pub struct Ports {
     pub degraded: bool,
     /// Where problems are reported.
     pub problems: Problems,
+    /// Where it is counted what happens.
+    pub metrics: Metrics,
     /// Files of ours that could not be written yet.
     pub writes: Writes,
 }

@@ -236,6 +236,7 @@ fn notifying(town: &Path, command: &str, timeout: Duration) -> Deps {
         gas_town: Default::default(),
         degraded: false,
         problems: Problems::default(),
+        metrics: Default::default(),
         writes: Writes::default(),
     };
     Deps::new(ports)

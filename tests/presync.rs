@@ -172,6 +172,7 @@ impl Town {
             gas_town: Recognised { dialect: self.dialect, ..Recognised::default() },
             degraded: false,
             problems: Problems::default(),
+            metrics: Default::default(),
             writes: Writes::default(),
         };
         Deps::new(ports)

@@ -43,7 +43,7 @@ pub async fn measure(quick: bool) -> anyhow::Result<Vec<Row>> {
 }
 
 /// A town whose polecats all have an agent bead, work on their hook and a worktree, before anything runs in it.
-fn peopled(rigs: usize, polecats: usize, interval: &str) -> anyhow::Result<Town> {
+pub fn peopled(rigs: usize, polecats: usize, interval: &str) -> anyhow::Result<Town> {
     let town = town_with_bd(rigs, json!({"heartbeat": {"interval": interval}}))?;
     let beads = town.root().join("demo/beads");
     fs::create_dir_all(&beads)?;
@@ -103,7 +103,7 @@ fn peopled_v1(rigs: usize, polecats: usize, interval: &str) -> anyhow::Result<To
 }
 
 /// Has its agents come up, then its polecats, and then some quiet.
-async fn staged(town: Town, agents: usize, rigs: usize, polecats: usize) -> anyhow::Result<Stage> {
+pub async fn staged(town: Town, agents: usize, rigs: usize, polecats: usize) -> anyhow::Result<Stage> {
     let mut stage = Stage::supervise(town, &[])?;
     stage.stands(agents).await?;
     let all = (1..=rigs).flat_map(|number| (1..=polecats).map(move |polecat| (rig(number), polecat)));

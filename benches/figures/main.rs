@@ -15,6 +15,7 @@ mod idle;
 mod ledger;
 mod machine;
 mod mass;
+mod metrics;
 mod process;
 #[path = "../../tests/support/sandbox/mod.rs"]
 mod sandbox;
@@ -38,7 +39,7 @@ use self::{
 const USAGE: &str = "\
 Measures the figures of BENCHMARKS.md; takes about 30 minutes.
 
-Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle] [deaths] [mass] [ledger] [commands] [feed] [transcripts] [top]
+Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle] [deaths] [mass] [ledger] [commands] [feed] [transcripts] [top] [metrics]
                                         [v1cold] [v1deaths] [v1convoy] [v1idle]]
 
   --quick    fewer runs and shorter waits: eight minutes, and less to be trusted
@@ -52,6 +53,7 @@ Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle
   feed       many events at once, and one
   transcripts  what it costs to hear what an agent is doing
   top        a change reaches the screen of top; what a top costs in which nothing changes
+  metrics    the page of metrics with 1041 agents
   ledger     runs of bd in a heartbeat; a heartbeat of 1000 polecats with a slow bd, also in a town of Gas Town 1.x
   v1cold     20 rigs of Gas Town 1.x come up through a gt that takes 1 s
   v1deaths   witnesses killed one after the other, and replaced through such a gt
@@ -71,6 +73,7 @@ const FIGURES: [&str; 15] = [
     "feed",
     "transcripts",
     "top",
+    "metrics",
     "v1cold",
     "v1deaths",
     "v1convoy",
@@ -126,6 +129,7 @@ fn measure(wanted: &[&str], quick: bool) -> anyhow::Result<()> {
                     "feed" => feed::measure(quick).await?,
                     "transcripts" => transcripts::measure(quick).await?,
                     "top" => top::measure(quick).await?,
+                    "metrics" => metrics::measure(quick).await?,
                     "v1cold" => v1cold::measure(quick).await?,
                     "v1deaths" => v1deaths::measure(quick).await?,
                     "v1convoy" => v1convoy::measure(quick).await?,

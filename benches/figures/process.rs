@@ -51,6 +51,12 @@ impl Usage {
     }
 }
 
+/// The processor time of the threads that it has now.
+pub fn cpu(pid: u32) -> anyhow::Result<Duration> {
+    let used = threads(pid)?.into_values().map(|(cpu, _)| cpu).sum();
+    Ok(Duration::from_nanos(used))
+}
+
 /// Nanoseconds of CPU and voluntary context switches of each thread.
 fn threads(pid: u32) -> anyhow::Result<BTreeMap<String, (u64, u64)>> {
     let path = format!("/proc/{pid}/task");

@@ -10,6 +10,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
+use self::counting::Counting;
 use super::{
     accounts, adoption,
     confirmation::{Assignment, Observation, Presence, SessionKey},
@@ -39,6 +40,7 @@ use crate::{
     town::identity::{Identity, Wanted},
 };
 
+mod counting;
 mod first_screens;
 mod held_back;
 mod remembering;
@@ -118,6 +120,8 @@ pub struct Owner {
     left_alone: Option<Denial>,
     /// The incarnation whose account was looked for last.
     looked_at: Option<SessionKey>,
+    /// What is counted of its steps.
+    counting: Counting,
 }
 
 impl Owner {
@@ -153,6 +157,7 @@ impl Owner {
             has_reported: false,
             left_alone: None,
             looked_at: None,
+            counting: Counting::default(),
             deps,
         };
         owner.take_over_history(state_since);
@@ -404,6 +409,8 @@ impl Owner {
         );
         self.deps.records.keep(&self.spec.identity, &self.lifecycle, now.wall);
         self.keep_history(&step.reasons, now);
+        let role = self.spec.identity.role();
+        self.counting.step(&step.reasons, (role, self.seen_alive), now, &self.deps.metrics);
         if std::mem::discriminant(self.lifecycle.state()) != before {
             self.state_since = now;
             // What the old state waited for does not matter any more.

@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 use super::{answers, connections, reporter::Reporter};
 use crate::{
     deps::Deps,
-    ports::problems::{OpenProblems, ProblemKey},
+    ports::{metrics::Measured, problems::{OpenProblems}, ProblemKey},
     supervision::{
         child::{ChildSpec, Contact},
         messages::Broadcast,
@@ -40,14 +40,14 @@ pub enum ControlMsg {
 #[derive(Debug)]
 pub struct Control;
 
-/// The control actor as a child of the root.
+/// The control actor as a child of the root. `readable`: what is wrong and what was counted.
 pub fn child(
     deps: Arc<Deps>,
-    problems: OpenProblems,
+    readable: (OpenProblems, Measured),
     process: Process,
 ) -> Arc<dyn Fn(ActorRef<RootMsg>) -> ChildSpec + Send + Sync> {
     Arc::new(move |root| {
-        let arguments = (deps.clone(), problems.clone(), process, root);
+        let arguments = (deps.clone(), readable.clone(), process, root);
         let contact = Contact::taking(|broadcast| {
             matches!(broadcast, Broadcast::Heartbeat(_)).then_some(ControlMsg::Check)
         });
@@ -68,18 +68,18 @@ pub struct ControlState {
 impl Actor for Control {
     type Msg = ControlMsg;
     type State = ControlState;
-    type Arguments = (Arc<Deps>, OpenProblems, Process, ActorRef<RootMsg>);
+    type Arguments = (Arc<Deps>, (OpenProblems, Measured), Process, ActorRef<RootMsg>);
 
     async fn pre_start(
         &self,
         myself: ActorRef<ControlMsg>,
-        (deps, problems, process, root): Self::Arguments,
+        (deps, readable, process, root): Self::Arguments,
     ) -> Result<ControlState, ActorProcessingErr> {
         let post: ReplyTo<ControlMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let mut work = Work::new(post);
         // After the root has started: a client that finds the socket gets an answer.
         work.after(Duration::ZERO, ControlMsg::Check);
-        let reporter = Arc::new(Reporter::new(deps.clone(), problems, process, root));
+        let reporter = Arc::new(Reporter::new(deps.clone(), readable, process, root));
         Ok(ControlState { deps, reporter, work, serving: None, checking: false })
     }
 

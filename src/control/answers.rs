@@ -1,6 +1,6 @@
 //! Answers: the HTTP routes, and the response to each request.
 //!
-//! Every response is JSON except the `ok` of `/healthz`. All errors have one form: `{"error": …}`.
+//! Every response is JSON except the `ok` of `/healthz` and the text of `/metrics`. All errors have one form: `{"error": …}`.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -22,7 +22,7 @@ use serde_json::json;
 use super::{
     changes,
     connections::Stays,
-    histories, orders,
+    histories, metrics, orders,
     peer::Peer,
     programs,
     report::{AgentReport, Explanation, StatusReport},
@@ -45,6 +45,7 @@ const CLEAR_BACKOFF: &str = "/clear-backoff";
 pub fn router(reporter: Arc<Reporter>) -> Router {
     Router::new()
         .route("/healthz", get(healthz))
+        .route("/metrics", get(metrics::page))
         .route("/v1/status", get(status))
         .route("/v1/events", get(events))
         .route("/v1/agents/{*agent}", get(explain).post(command_for_agent))

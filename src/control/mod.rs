@@ -16,6 +16,7 @@ pub mod gather;
 pub(crate) mod histories;
 pub mod http;
 mod left_behind;
+pub mod metrics;
 mod orders;
 mod peer;
 pub mod programs;

@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 use super::{gather::gather, report::StatusReport};
 use crate::{
     deps::Deps,
-    ports::problems::OpenProblems,
+    ports::{metrics::Measured, problems::OpenProblems},
     tree::{housekeeping::Process, root::RootMsg},
 };
 
@@ -29,6 +29,7 @@ const LIMIT: Duration = Duration::from_millis(700);
 pub struct Reporter {
     deps: Arc<Deps>,
     problems: OpenProblems,
+    measured: Measured,
     process: Process,
     root: ActorRef<RootMsg>,
     last: Mutex<Option<(Duration, u64, Arc<StatusReport>)>>,
@@ -38,13 +39,28 @@ pub struct Reporter {
 
 impl Reporter {
     /// The reporter of the supervisor with this root.
-    pub fn new(deps: Arc<Deps>, problems: OpenProblems, process: Process, root: ActorRef<RootMsg>) -> Self {
-        Reporter { deps, problems, process, root, last: Mutex::new(None), told: AtomicU64::new(0) }
+    pub fn new(
+        deps: Arc<Deps>,
+        (problems, measured): (OpenProblems, Measured),
+        process: Process,
+        root: ActorRef<RootMsg>,
+    ) -> Self {
+        Reporter { deps, problems, measured, process, root, last: Mutex::new(None), told: AtomicU64::new(0) }
     }
 
     /// The ports and registers.
     pub fn deps(&self) -> &Arc<Deps> {
         &self.deps
+    }
+
+    /// What was counted.
+    pub fn measured(&self) -> &Measured {
+        &self.measured
+    }
+
+    /// The supervisor's process.
+    pub fn process(&self) -> Process {
+        self.process
     }
 
     /// The status report; `None` when the root does not answer.

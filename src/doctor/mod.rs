@@ -190,7 +190,7 @@ async fn examine_town(paths: TownPaths, by: Option<&'static str>) -> Report {
     let (_, settings) = watch::channel(Arc::new(settings));
     let (deps, reported) = adapters::deps(paths, settings, gas_town, asked.runner()).await;
     let tmux = Tmux { usable, refused, used: asked.socket() };
-    findings.extend(areas(&deps, &reported, &rigs, [read, listed], tmux, &asked).await);
+    findings.extend(areas(&deps, &reported.problems, &rigs, [read, listed], tmux, &asked).await);
     findings.extend(reported::examine(&deps, &asked.status, &findings).await);
     Report::new(Some(root), findings)
 }

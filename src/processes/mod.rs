@@ -14,6 +14,7 @@ pub mod exec_watcher;
 mod invocation;
 #[cfg(target_os = "linux")]
 mod linux;
+pub mod own;
 pub mod pidfd;
 #[cfg(any(test, not(target_os = "linux")))]
 mod portable;

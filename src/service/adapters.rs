@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::town_server;
 use crate::{
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     commands::{Commands, runner::Runner},
     deps::Deps,
     ledger::{convoys::SqliteConvoys, dolt_server::LocalDolt, sqlite::SqliteBeads},
@@ -14,6 +14,7 @@ use crate::{
     ports::{
         Jitter, Ports,
         dolt::{self, Dolt},
+        metrics::{Measured, Metrics, commands::CountedCommands},
         problems::{OpenProblems, Problems},
         writes::Writes,
     },
@@ -31,13 +32,22 @@ use crate::{
     transcripts::disk::DiskTranscripts,
 };
 
-/// The ports of this town on this machine, and the problems reported through them, for reports to people.
+/// What reports to people and programs may read of what can only be written through the ports.
+#[derive(Debug, Clone)]
+pub struct Reported {
+    /// What is wrong.
+    pub problems: OpenProblems,
+    /// What was counted.
+    pub metrics: Measured,
+}
+
+/// The ports of this town on this machine, and what can be read of what is reported through them.
 pub async fn deps(
     paths: TownPaths,
     settings: watch::Receiver<Arc<Settings>>,
     mut gas_town: Recognised,
     runner: Runner,
-) -> (Deps, OpenProblems) {
+) -> (Deps, Reported) {
     let in_force = settings.borrow().clone();
     // Resolved once; if it does not exist, the adapter reports that at each use.
     let program = runner
@@ -50,6 +60,9 @@ pub async fn deps(
     }
     let tmux = TmuxConfig { program, ..TmuxConfig::new(server) };
     let (problems, open) = Problems::new();
+    let (metrics, measured) = Metrics::new();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let commands = CountedCommands::new(Arc::new(runner), metrics.clone(), clock.clone(), settings.clone());
     let inherited = VARIABLES.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
     let dolt = Dolt::new(Arc::new(LocalDolt), inherited.collect());
     if gas_town.dialect.facts().has_dolt {
@@ -58,11 +71,11 @@ pub async fn deps(
     let deps = Deps::new(Ports {
         sessions: Arc::new(Tmux::new(tmux)),
         processes: Arc::new(SystemProcesses::new()),
-        commands: Arc::new(runner),
+        commands: Arc::new(commands),
         network: Arc::new(Https::default()),
         files: Arc::new(Disk),
         journals: Arc::new(DiskJournals::default()),
-        clock: Arc::new(SystemClock::new()),
+        clock,
         transcripts: Arc::new(DiskTranscripts::new()),
         exec_watcher: Arc::new(SystemExecWatcher::new()),
         convoys: Arc::new(SqliteConvoys::new(paths.beads_db())),
@@ -76,9 +89,10 @@ pub async fn deps(
         settings,
         degraded: std::env::var("GT_DEGRADED").is_ok_and(|value| value == "true"),
         problems,
+        metrics,
         writes: Writes::default(),
     });
-    (deps, open)
+    (deps, Reported { problems: open, metrics: measured })
 }
 
 /// Runs commands as the daemon.

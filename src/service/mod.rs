@@ -11,7 +11,7 @@ use std::{cell::OnceCell, io, path::PathBuf, sync::Arc, time::Duration};
 use jiff::{Timestamp, tz::TimeZone};
 use tokio::sync::watch;
 
-use self::{last_resort::LastResort, notify::ServiceManager};
+use self::{adapters::Reported, last_resort::LastResort, notify::ServiceManager};
 use crate::{
     alerts::register::Running,
     control,
@@ -240,7 +240,7 @@ async fn supervise(
     };
     tracing::info!("{}: {}", gas_town.dialect, gas_town.because);
     let (settings_in_force, settings) = watch::channel(settings);
-    let (deps, problems) =
+    let (deps, Reported { problems, metrics }) =
         adapters::deps(paths.clone(), settings.clone(), gas_town, adapters::commands()).await;
     let deps = Arc::new(deps);
     if let Some(twins) = twins(&deps, &problems).await {
@@ -251,7 +251,7 @@ async fn supervise(
     housekeeping::keep_pid_file(&deps, process.pid).await;
     let plan = RootPlan {
         deps: deps.clone(),
-        control: control::actor::child(deps.clone(), problems.clone(), process),
+        control: control::actor::child(deps.clone(), (problems.clone(), metrics), process),
         alerts: alerts(&deps, problems, process),
         settings: Arc::new(settings_in_force),
         fs_watcher: Arc::new(SystemFsWatcher::new(paths.root())),
@@ -336,8 +336,8 @@ pub(crate) async fn refusal(paths: &TownPaths, settings: Settings, gas_town: Rec
         return None;
     }
     let (_, settings) = watch::channel(Arc::new(settings));
-    let (deps, problems) = adapters::deps(paths.clone(), settings, gas_town, adapters::commands()).await;
-    twins(&deps, &problems).await
+    let (deps, reported) = adapters::deps(paths.clone(), settings, gas_town, adapters::commands()).await;
+    twins(&deps, &reported.problems).await
 }
 
 /// Without the directory nothing survives a restart of the supervisor; everything else works.

@@ -20,6 +20,18 @@ pub enum Sign {
     Scan,
 }
 
+impl Sign {
+    /// `process`, `window`, `server` or `scan`.
+    pub fn code(self) -> &'static str {
+        match self {
+            Sign::Process => "process",
+            Sign::Window => "window",
+            Sign::Server => "server",
+            Sign::Scan => "scan",
+        }
+    }
+}
+
 impl fmt::Display for Sign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

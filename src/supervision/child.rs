@@ -63,6 +63,16 @@ impl ChildSpec {
             start: Box::new(start),
         }
     }
+
+    /// What it is called where actors are counted, without the names of agents and rigs: an agent's role, `rig`, `polecats`,
+    /// `census`, or its own name.
+    pub fn kind(&self) -> &str {
+        match (&self.agent, self.name.split_once(' '), self.name.rsplit_once('/')) {
+            (Some(agent), ..) => agent.role().as_str(),
+            (None, Some((kind, _)), _) | (None, None, Some((_, kind))) => kind,
+            (None, None, None) => &self.name,
+        }
+    }
 }
 
 impl fmt::Debug for ChildSpec {

@@ -58,6 +58,8 @@ pub struct Complete {
     pub number: u64,
     /// Parts that did not answer in time, or could not be asked.
     pub late: BTreeSet<PartName>,
+    /// How long it took.
+    pub took: Duration,
 }
 
 impl Heartbeat {
@@ -174,7 +176,8 @@ impl Heartbeat {
         };
         self.count += 1;
         self.last = Some(now.wall);
-        Complete { number: self.count, late: self.late.clone() }
+        let took = self.began.map_or(Duration::ZERO, |began| now.since(began));
+        Complete { number: self.count, late: self.late.clone(), took }
     }
 }
 
@@ -206,7 +209,7 @@ mod tests {
         assert_eq!(heartbeat.answered(1, "deacon", vec![], vec![], at(1)), None);
         assert_eq!(heartbeat.waiting_for(), ["r/witness"]);
         let complete = heartbeat.answered(1, "r/witness", vec![], vec![], at(2)).unwrap();
-        assert_eq!(complete, Complete { number: 1, late: BTreeSet::new() });
+        assert_eq!(complete, Complete { number: 1, late: BTreeSet::new(), took: Duration::from_secs(2) });
         assert_eq!((heartbeat.count(), heartbeat.last()), (1, Some(at(2).wall)));
     }
 

@@ -100,6 +100,7 @@ impl Children {
                 let its = |child: &Child| child.spec.name == name && child.suspended.is_some();
                 let Some(at) = self.children.iter().position(its) else { return Ok(false) };
                 self.children[at].restarts += 1;
+                self.deps.metrics.actor_restarted(self.children[at].spec.kind());
                 self.spawn(at).await
             }
             ChildEvent::Gone(name) => match self.ending.remove(&name) {
@@ -134,10 +135,15 @@ impl Children {
         let child = &mut self.children[at];
         let ChildSpec { name, problem, significant, .. } = &child.spec;
         child.running = None;
-        match child.crashes.crashed(now, Budget::default()) {
+        let verdict = child.crashes.crashed(now, Budget::default());
+        if let Verdict::Suspend(_) = verdict {
+            self.deps.metrics.actor_suspended(child.spec.kind());
+        }
+        match verdict {
             Verdict::Restart => {
                 tracing::warn!("actor {name} crashed ({why}), restarted");
                 child.restarts += 1;
+                self.deps.metrics.actor_restarted(child.spec.kind());
                 Ok(true)
             }
             Verdict::Suspend(_) if *significant => {

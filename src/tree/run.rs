@@ -47,7 +47,10 @@ pub async fn run(
         match run_root(&plan, &signals, &root_up).await {
             RootEnd::Stopped => return Ok(()),
             RootEnd::Crashed(why) => match crashes.crashed(deps.now().mono, Budget::default()) {
-                Verdict::Restart => tracing::error!("the root actor crashed, restarted: {why}"),
+                Verdict::Restart => {
+                    tracing::error!("the root actor crashed, restarted: {why}");
+                    deps.metrics.actor_restarted("root");
+                }
                 Verdict::Suspend(_) => return Err(RunError::RootCrashed(why)),
             },
         }

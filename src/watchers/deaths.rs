@@ -186,6 +186,9 @@ impl DeathsState {
             event: serde_json::to_value(&event).unwrap_or_default(),
         };
         if self.deps.deaths.report(number, event, cause.clone()) {
+            if !follow_up {
+                self.deps.metrics.mass_death();
+            }
             let deps = self.deps.clone();
             self.work.run(async move { alerts::raise(&deps, news).await });
             let reason = if follow_up { "mass_death_follow_up" } else { "mass_death" };

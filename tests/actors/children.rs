@@ -7,6 +7,7 @@ use std::{
 
 use gastown_supervisor::{
     deps::Deps,
+    ports::metrics::{Format, Page},
     stopping,
     supervision::{
         child::{ActorReport, Answer, ChildSpec, Contact, ask},
@@ -186,6 +187,15 @@ impl Pack {
         world.pass(millis(1)).await;
     }
 
+    /// How many restarts or suspensions of actors of this kind were counted.
+    fn counted(&self, what: &str, kind: &str) -> u32 {
+        let mut page = Page::default();
+        self.deps.metrics.reader().onto(&mut page);
+        let text = page.text(Format::Prometheus).unwrap();
+        let start = format!("gastown_supervisor_actor_{what}_total{{actor=\"{kind}\"}} ");
+        text.lines().find_map(|line| line.strip_prefix(&start)?.parse().ok()).unwrap_or_default()
+    }
+
     async fn report(&self, name: &str) -> ActorReport {
         let all = ask(&self.above, AboveMsg::Status, millis(1)).await.unwrap();
         all.into_iter().find(|child| child.name == name).unwrap()
@@ -226,6 +236,8 @@ fn the_grid_of_children_and_their_crashes() {
             let is = (child.running, child.restarts, child.parked.is_some(), goes_on);
             assert_eq!(is, expected, "{case}: {child:?}");
             assert_eq!(siblings(), before, "{case}: nobody else notices");
+            assert_eq!(pack.counted("restarts", name), expected.1, "{case}");
+            assert_eq!(pack.counted("suspensions", name), u32::from(suspended), "{case}");
             let problems = pack.deps.problems.open();
             assert_eq!(problems.contains_key(&format!("actor/{name}")), suspended, "{case}: {problems:?}");
             world.pass(secs(30)).await;
@@ -234,6 +246,23 @@ fn the_grid_of_children_and_their_crashes() {
                 assert_eq!(pack.deps.problems.open(), Default::default(), "{case}");
             }
         });
+    }
+}
+
+#[test]
+fn where_actors_are_counted_no_agent_and_no_rig_is_named() {
+    for (name, agent, kind) in [
+        ("feed", None, "feed"),
+        ("rig gastown", None, "rig"),
+        ("gastown/census", None, "census"),
+        ("gastown/polecats", None, "polecats"),
+        ("gastown/witness", Some("gastown/witness"), "witness"),
+        ("gastown/polecats/nux", Some("gastown/polecats/nux"), "polecat"),
+        ("deacon", Some("deacon"), "deacon"),
+    ] {
+        let agent = agent.map(|agent: &str| agent.parse().unwrap());
+        let child = ChildSpec { name: name.to_owned(), agent, ..dog("dog", &Log::default()) };
+        assert_eq!(child.kind(), kind, "{name}");
     }
 }
 

@@ -18,6 +18,7 @@ mod heartbeats;
 mod identify;
 mod ledger;
 mod mailbox;
+mod metrics;
 mod notify;
 mod nudges;
 mod operator;

@@ -26,6 +26,8 @@ mod doctor_live;
 mod earlier;
 mod effective_settings;
 mod environment;
+#[path = "../support/exposition.rs"]
+mod exposition;
 mod feed;
 mod files;
 mod full_disk;
@@ -36,6 +38,7 @@ mod log;
 mod logs;
 mod lost_town;
 mod mail;
+mod metrics;
 mod operators;
 mod refusals;
 mod reload;

@@ -50,6 +50,7 @@ fn deps(town: &Town) -> Deps {
         gas_town: Default::default(),
         degraded: false,
         problems: Problems::default(),
+        metrics: Default::default(),
         writes: Writes::default(),
     };
     Deps::new(ports)

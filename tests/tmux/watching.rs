@@ -76,6 +76,7 @@ impl Watching {
             gas_town: Default::default(),
             degraded: false,
             problems: Problems::default(),
+            metrics: Default::default(),
             writes: Writes::default(),
         };
         let deps = Arc::new(Deps::new(ports));

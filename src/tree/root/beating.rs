@@ -116,9 +116,10 @@ impl RootState {
     }
 
     pub(super) fn complete(&mut self, complete: Option<Complete>) {
-        let Some(Complete { number, late }) = complete else {
+        let Some(Complete { number, late, took }) = complete else {
             return;
         };
+        self.plan.deps.metrics.heartbeat(late.is_empty(), took);
         let problems = &self.plan.deps.problems;
         if late.is_empty() {
             problems.clear(LATE);

@@ -222,6 +222,7 @@ impl AccountsState {
         let text = reports::text(hold, now, &self.deps.clock.zone());
         self.deps.problems.report(reports::problem(hold), text);
         self.deps.accounts.reported(&hold.key());
+        self.deps.metrics.account_held(hold.cause.code());
         let agents = self.deps.accounts.snapshot();
         let agents =
             agents.iter().find(|it| it.account == hold.account.to_string()).map_or(0, |it| it.agents);

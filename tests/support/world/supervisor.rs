@@ -14,6 +14,7 @@ use gastown_supervisor::{
     ports::{
         Jitter, Ports,
         dolt::{Dolt, read_config},
+        metrics::{Metrics, commands::CountedCommands},
         problems::Problems,
         writes::Writes,
     },
@@ -70,10 +71,13 @@ impl World {
         if self.state().gas_town.dialect.facts().has_dolt {
             dolt.follow(&read_config(self, &paths).await, &Default::default());
         }
+        let metrics = Metrics::default();
+        let world: Arc<World> = Arc::new(self.clone());
+        let commands = CountedCommands::new(world.clone(), metrics.clone(), world, settings.clone());
         let ports = Ports {
             sessions: Arc::new(self.clone()),
             processes: Arc::new(self.clone()),
-            commands: Arc::new(self.clone()),
+            commands: Arc::new(commands),
             network: Arc::new(self.clone()),
             files: Arc::new(self.clone()),
             journals: Arc::new(self.clone()),
@@ -91,6 +95,7 @@ impl World {
             gas_town: self.state().gas_town.clone(),
             degraded: false,
             problems: Problems::default(),
+            metrics,
             writes: Writes::default(),
         };
         (Arc::new(Deps::new(ports)), put)
@@ -105,7 +110,7 @@ impl World {
         let running = Running { pid: process.pid, started_at: process.started_at };
         RootPlan {
             alerts: Arc::new(move |root| alerts::actor::child(ours.clone(), open.clone(), running, root)),
-            control: control::actor::child(deps.clone(), problems, process),
+            control: control::actor::child(deps.clone(), (problems, deps.metrics.reader()), process),
             deps,
             settings: Arc::new(put),
             fs_watcher: Arc::new(self.clone()),
