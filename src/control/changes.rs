@@ -10,23 +10,25 @@ use futures::{Stream, stream};
 use serde_json::{Map, Value, json};
 use tokio::{
     sync::watch,
-    time::{sleep, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::{
     report::{AgentReport, StatusReport},
-    reporter::Reporter,
+    reporter::{FRESH, Reporter},
 };
 
-/// Changes within this time are sent together.
-const SETTLE: Duration = Duration::from_millis(100);
+/// Changes within this time are sent together. A report that was gathered before a change may serve for [`FRESH`].
+const SETTLE: Duration = FRESH.saturating_add(Duration::from_millis(5));
+/// From one event to the next, at least.
+const PAUSE: Duration = Duration::from_millis(75);
 /// How often the parts of the report other than agents are compared while a client follows.
 const COMPARE_EVERY: Duration = Duration::from_secs(1);
 
 /// Starts the stream of one client.
 pub fn follow(reporter: Arc<Reporter>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let changed = reporter.deps().records.changed();
-    let following = Following { reporter, changed, told: None };
+    let following = Following { reporter, changed, told: None, at: Instant::now() };
     Sse::new(stream::unfold(following, Following::next)).keep_alive(KeepAlive::default())
 }
 
@@ -34,6 +36,8 @@ struct Following {
     reporter: Arc<Reporter>,
     changed: watch::Receiver<()>,
     told: Option<Arc<StatusReport>>,
+    /// When the last event was sent.
+    at: Instant,
 }
 
 impl Following {
@@ -42,18 +46,18 @@ impl Following {
         let Some(told) = self.told.clone() else {
             let report = self.reporter.report().await?;
             let text = serde_json::to_string(&*report).ok()?;
-            self.told = Some(report);
+            (self.told, self.at) = (Some(report), Instant::now());
             return Some((Ok(Event::default().event("snapshot").data(text)), self));
         };
         loop {
             if timeout(COMPARE_EVERY, self.changed.changed()).await.is_ok() {
-                sleep(SETTLE).await;
+                sleep_until((Instant::now() + SETTLE).max(self.at + PAUSE)).await;
                 self.changed.mark_unchanged();
             }
             let report = self.reporter.report().await?;
             let change = change(&told, &report);
             if !change.is_empty() {
-                self.told = Some(report);
+                (self.told, self.at) = (Some(report), Instant::now());
                 let text = Value::Object(change).to_string();
                 return Some((Ok(Event::default().event("change").data(text)), self));
             }
@@ -82,16 +86,22 @@ fn change(before: &StatusReport, now: &StatusReport) -> Map<String, Value> {
         [
             ("heartbeat", json!(report.heartbeat)),
             ("actors", json!(report.actors)),
+            ("gates", json!(report.gates)),
+            ("summary", json!(report.summary)),
             ("problems", json!(report.problems)),
             ("deaths", report.deaths.clone()),
             ("feed", report.feed.clone()),
             ("convoys", report.convoys.clone()),
         ]
     };
-    for ((name, before), (_, now)) in parts(before).into_iter().zip(parts(now)) {
-        if before != now {
-            change.insert(name.to_owned(), now);
+    for ((name, before), (_, current)) in parts(before).into_iter().zip(parts(now)) {
+        if before != current {
+            change.insert(name.to_owned(), current);
         }
+    }
+    // Since when each is open is computed for each report, and may differ in its last digits.
+    if change.contains_key("problems") {
+        change.insert("problem_list".to_owned(), json!(now.problem_list));
     }
     change
 }

@@ -14,10 +14,14 @@ use ractor::ActorRef;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::report::{ActorReport, AgentReport, GateReport, ProblemReport, StatusReport};
+use super::{
+    report::{ActorReport, AgentReport, GateReport, ProblemReport, StatusReport},
+    summary,
+};
 use crate::{
     agent::permission,
     deps::Deps,
+    local_time::LocalTime,
     ports::problems::OpenProblems,
     processes,
     supervision::{
@@ -86,7 +90,7 @@ pub async fn gather(
     agents.extend(unanswered(supervised, &agents, &actors));
     agents.sort_by(|a, b| a.identity.cmp(&b.identity));
     let mut figures = |key| figures.remove(key).unwrap_or_default();
-    Some(StatusReport {
+    let mut report = StatusReport {
         running: true,
         died: false,
         pid: Some(process.pid),
@@ -99,6 +103,7 @@ pub async fn gather(
         settings,
         binary_replaced: processes::own_binary_was_replaced(),
         gates: gates.ok().flatten(),
+        summary: None,
         agents,
         events_written: deps.writes.events.written(),
         actors,
@@ -108,7 +113,9 @@ pub async fn gather(
         accounts: figures("accounts"),
         feed: figures("feed"),
         convoys: figures("convoys"),
-    })
+    };
+    report.summary = Some(summary::of(&report, &LocalTime::new(now, &deps.clock.zone())));
+    Some(report)
 }
 
 /// What keeps the town or its rigs from being started; `None` when that could not be found out.

@@ -11,42 +11,67 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    answers::{answer, refusal},
+    answers::{answer, find, no_such_agent, refusal, wedged},
     reporter::Reporter,
 };
-use crate::agent::history::Entry;
+use crate::agent::history::{Entry, rendering};
 
 /// What happened to one agent, as one of the list that `GET /v1/history` answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Happened {
     /// The agent.
     pub identity: String,
+    /// The same as one line for people, with times of the supervisor's zone; empty when no supervisor says.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
     /// What happened.
     #[serde(flatten)]
     pub entry: Entry,
 }
 
-/// Since when.
+/// Which part is asked for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Since {
+pub(super) struct Part {
+    /// Only what happened since.
     since: Option<Timestamp>,
+    /// Only this agent, in any spelling.
+    agent: Option<String>,
+    /// Only so many, the last.
+    limit: Option<usize>,
 }
 
 /// Answers what happened since then, oldest first.
 pub(super) async fn since(
     State(reporter): State<Arc<Reporter>>,
-    since: Result<Query<Since>, QueryRejection>,
+    part: Result<Query<Part>, QueryRejection>,
 ) -> Response {
-    let Ok(Query(Since { since })) = since else {
-        return refusal(StatusCode::BAD_REQUEST, "`since` must be a time such as 2026-01-31T12:00:00Z");
+    let Ok(Query(Part { since, agent, limit })) = part else {
+        let why = "`since` must be a time such as 2026-01-31T12:00:00Z, and `limit` a number";
+        return refusal(StatusCode::BAD_REQUEST, why);
     };
-    let records = &reporter.deps().records;
-    let of_all = records.with_entries().into_iter().map(|identity| {
-        let entries = records.history(&identity).entries;
+    let deps = reporter.deps();
+    let asked = match agent {
+        None => deps.records.with_entries(),
+        Some(agent) => {
+            let Some(report) = reporter.report().await else { return wedged() };
+            match find(&reporter, &report, &agent) {
+                Ok(identity) => vec![identity],
+                Err(unknown) => return no_such_agent(&unknown),
+            }
+        }
+    };
+    let of_all = asked.into_iter().map(|identity| {
+        let entries = deps.records.history(&identity).entries;
         (identity.to_string(), entries)
     });
-    answer(&in_order(of_all, since))
+    let mut happened = in_order(of_all, since);
+    happened.drain(..happened.len().saturating_sub(limit.unwrap_or(usize::MAX)));
+    let (now, zone) = (deps.now().wall, deps.clock.zone());
+    for it in &mut happened {
+        it.text = rendering::words(&it.entry, now, &zone);
+    }
+    answer(&happened)
 }
 
 /// What happened since then to agents with these histories, oldest first by when it happened last.
@@ -55,7 +80,11 @@ pub(super) fn in_order(
     since: Option<Timestamp>,
 ) -> Vec<Happened> {
     let all = histories.into_iter().flat_map(|(identity, entries)| {
-        entries.into_iter().map(move |entry| Happened { identity: identity.clone(), entry })
+        entries.into_iter().map(move |entry| Happened {
+            identity: identity.clone(),
+            text: String::new(),
+            entry,
+        })
     });
     let is_new = |it: &Happened| since.is_none_or(|since| it.entry.latest() >= since);
     let mut happened: Vec<Happened> = all.filter(is_new).collect();
