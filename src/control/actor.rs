@@ -93,7 +93,14 @@ impl Actor for Control {
         // After the root has started: a client that finds the socket gets an answer.
         work.after(Duration::ZERO, ControlMsg::Check);
         let reporter = Arc::new(Reporter::new(deps.clone(), problems, process, root));
-        Ok(ControlState { deps, reporter, work, serving: None, checking: false, endpoint: Endpoint::default() })
+        Ok(ControlState {
+            deps,
+            reporter,
+            work,
+            serving: None,
+            checking: false,
+            endpoint: Endpoint::default(),
+        })
     }
 
     async fn handle(

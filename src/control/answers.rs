@@ -196,11 +196,7 @@ async fn poke(State(reporter): State<Arc<Reporter>>, query: Result<Query<Poke>, 
 
 /// The agent that a text names, of those that are supervised or have a history. A session's name is the agent's that
 /// has it.
-pub(super) fn find(
-    reporter: &Reporter,
-    report: &StatusReport,
-    text: &str,
-) -> Result<Identity, UnknownAgent> {
+pub(super) fn find(reporter: &Reporter, report: &StatusReport, text: &str) -> Result<Identity, UnknownAgent> {
     let in_session = report.agents.iter().find(|agent| agent.session == text);
     let text = in_session.map_or(text, |agent| agent.identity.as_str());
     let looked_after = report.agents.iter().filter_map(|agent| agent.identity.parse().ok());

@@ -283,8 +283,7 @@ mod tests {
             "x".repeat(1 << 20)
         };
         let (mut reader, ours) = tokio::io::duplex(1024);
-        let serving =
-            tokio::spawn(connection(ours, Router::new().route("/", get(follow)), Stays::default()));
+        let serving = tokio::spawn(connection(ours, Router::new().route("/", get(follow)), Stays::default()));
         reader.write_all(b"GET / HTTP/1.1\r\nHost: town\r\n\r\n").await.unwrap();
         // One that reads slowly may stay for longer than any other.
         for _ in 0..10 {

@@ -94,7 +94,9 @@ fn secret(path: &Path) -> io::Result<Vec<u8>> {
     }
     if data.mode() & 0o077 != 0 {
         let mode = data.mode() & 0o7777;
-        return Err(io::Error::other(format!("others can read or change it (mode {mode:04o}): `chmod 600` it")));
+        return Err(io::Error::other(format!(
+            "others can read or change it (mode {mode:04o}): `chmod 600` it"
+        )));
     }
     let mut content = Vec::new();
     file.take(LONGEST_SECRET).read_to_end(&mut content)?;
@@ -212,7 +214,8 @@ mod tests {
         let path = dir.path().join("token");
         assert_eq!(secret(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
         fs::write(&path, "geheim").unwrap();
-        for (mode, readable) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false), (0o620, false)] {
+        for (mode, readable) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false), (0o620, false)]
+        {
             fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
             assert_eq!(secret(&path).is_ok(), readable, "{mode:o}");
         }

@@ -102,7 +102,9 @@ impl Line {
     pub fn text(&self, local: &LocalTime) -> String {
         let time = local.time(self.at);
         match (&self.agent, &self.entry) {
-            (Some(agent), Some(entry)) => format!("{time} {agent}: {}", rendering::words(entry, local.now(), local.zone())),
+            (Some(agent), Some(entry)) => {
+                format!("{time} {agent}: {}", rendering::words(entry, local.now(), local.zone()))
+            }
             _ => format!("{time} {}", local.text(&self.text)),
         }
     }

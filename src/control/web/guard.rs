@@ -83,7 +83,10 @@ fn judge(plan: &Plan, local: Option<SocketAddr>, method: &Method, uri: &Uri, hea
     }
     // A request line with a whole URL names its host there, too.
     if !one(head, &HOST).is_some_and(is_meant) || !uri.authority().is_none_or(|it| is_meant(it.as_str())) {
-        return Refuse(StatusCode::MISDIRECTED_REQUEST, "this is not the host of this request: see http.hosts");
+        return Refuse(
+            StatusCode::MISDIRECTED_REQUEST,
+            "this is not the host of this request: see http.hosts",
+        );
     }
     let is_ours = |site: &str| ["same-origin", "none"].contains(&site);
     if head.contains_key(FETCH_SITE) && !one(head, &FETCH_SITE).is_some_and(is_ours) {
@@ -126,7 +129,8 @@ fn is_meant(plan: &Plan, local: Option<SocketAddr>, host: &str) -> bool {
     let Some(local) = local else { return false };
     let ip = local.ip().to_canonical();
     let is_name = ip.is_loopback() && ["localhost", "127.0.0.1", "[::1]"].contains(&&*named);
-    let literal = named.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok_and(|it| ip == it);
+    let literal =
+        named.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok_and(|it| ip == it);
     // Browsers leave out the port of HTTP.
     authority.port_u16().unwrap_or(80) == local.port() && (is_name || literal)
 }

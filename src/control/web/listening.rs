@@ -50,9 +50,8 @@ impl Endpoint {
         work: &mut Work<ControlMsg>,
     ) {
         let wanted = planned.as_ref().ok().and_then(Option::as_ref);
-        let is_served = |(plan, serving): &(Plan, AbortHandle)| {
-            wanted == Some(plan) && !serving.is_finished()
-        };
+        let is_served =
+            |(plan, serving): &(Plan, AbortHandle)| wanted == Some(plan) && !serving.is_finished();
         if self.serving.as_ref().is_some_and(is_served) {
             return self.done(None, deps, work);
         }
@@ -109,7 +108,10 @@ async fn plan(deps: &Deps) -> Result<Option<Plan>, String> {
     let token = match &http.token_file {
         Some(path) => {
             let refused = |why: String| {
-                format!("http.token_file: {}: {why}; nothing listens until it is usable", terminal::path(path))
+                format!(
+                    "http.token_file: {}: {why}; nothing listens until it is usable",
+                    terminal::path(path)
+                )
             };
             let content = deps.control_listener.token(path).await.map_err(|it| refused(it.to_string()))?;
             Some(Token::parse(&content).map_err(refused)?)

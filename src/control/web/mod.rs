@@ -31,5 +31,8 @@ pub struct Plan {
 fn router(reporter: Arc<Reporter>, plan: Plan) -> Router {
     let routes = answers::readable().merge(page::routes());
     let guarded = middleware::from_fn_with_state(Arc::new(plan), guard::check);
-    answers::finished(routes).with_state(reporter).layer(guarded).layer(middleware::map_response(page::headers))
+    answers::finished(routes)
+        .with_state(reporter)
+        .layer(guarded)
+        .layer(middleware::map_response(page::headers))
 }

@@ -104,12 +104,15 @@ mod tests {
         for (page, scripts) in [(PAGE, 1), (SIGN_IN, 0)] {
             assert_eq!((page.matches("<script").count(), page.matches("<style").count()), (scripts, 1));
             // What the policy refuses: styles and handlers in attributes, and whatever is elsewhere.
-            for forbidden in ["style=\"", "onclick", "onload", "http://", "https://", "src=", "@import", "url("] {
+            for forbidden in
+                ["style=\"", "onclick", "onload", "http://", "https://", "src=", "@import", "url("]
+            {
                 assert!(!page.contains(forbidden), "{forbidden}");
             }
         }
         // Whatever is in a text, it stays one.
-        for forbidden in ["innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval(", "DOMParser"] {
+        for forbidden in ["innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval(", "DOMParser"]
+        {
             assert!(!PAGE.contains(forbidden), "{forbidden}");
         }
         assert!(SIGN_IN.contains(WHY));

@@ -85,12 +85,17 @@ mod tests {
             assert!(!format!("{token:?}").contains("0123"), "{token:?}");
         }
         let token = Token::parse(b"0123456789abcdef\n").unwrap();
-        for (text, is_it) in
-            [("0123456789abcdef", true), ("0123456789abcdeg", false), ("0123456789abcdef\n", false), ("", false)]
-        {
+        for (text, is_it) in [
+            ("0123456789abcdef", true),
+            ("0123456789abcdeg", false),
+            ("0123456789abcdef\n", false),
+            ("", false),
+        ] {
             assert_eq!(token.is(text.as_bytes()), is_it, "{text:?}");
         }
-        assert!(token.is_cookie(token.cookie()) && !token.is_cookie("") && !token.is(token.cookie().as_bytes()));
+        assert!(
+            token.is_cookie(token.cookie()) && !token.is_cookie("") && !token.is(token.cookie().as_bytes())
+        );
         assert!(!token.is_cookie("0123456789abcdef") && !token.cookie().contains("0123456789abcdef"));
     }
 

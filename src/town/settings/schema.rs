@@ -106,7 +106,9 @@ fn read_by(reader: &str) -> Map<String, Value> {
         "resume" => json!({"enum": ["same", "fresh", null]}),
         "naming" => json!({"enum": ["rig", "prefix"]}),
         "level" => json!({"enum": ["error", "warn", "info", "debug"]}),
-        "listen" => or_null(json!({"type": "string", "pattern": r"^(\[[0-9a-fA-F:.]+\]|[0-9.]+):[0-9]+$", "examples": ["127.0.0.1:8642"]})),
+        "listen" => or_null(
+            json!({"type": "string", "pattern": r"^(\[[0-9a-fA-F:.]+\]|[0-9.]+):[0-9]+$", "examples": ["127.0.0.1:8642"]}),
+        ),
         "hosts" => or_null(json!({"type": "array", "items": {"type": "string", "pattern": "^[^/@*]+$"}})),
         unknown => {
             json!({"not": {}, "$comment": format!("no schema for the reader {unknown}: add it to {}", file!())})
