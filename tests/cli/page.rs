@@ -96,11 +96,11 @@ fn it_shows_the_town_live() {
 
     // A supervisor that is gone, and another.
     browser.value(
-        "new MutationObserver(() => { window.lost ||= !document.getElementById('lost').hidden; })\
+        "new MutationObserver(() => { window.wasLost ||= !document.getElementById('lost').hidden; })\
          .observe(document.getElementById('lost'), {attributes: true})",
     );
     let mut second = restarted(&town, &mut supervisor);
-    browser.wait("the lost connection", "window.lost");
+    browser.wait("the lost connection", "window.wasLost");
     assert!(
         browser.text("document.getElementById('lost-since').textContent").starts_with("Not connected since ")
     );

@@ -167,7 +167,7 @@ impl Browser {
     pub fn accessible(&mut self) -> Vec<(String, String)> {
         let tree = self.call("Accessibility.getFullAXTree", json!({}));
         let nodes = tree["nodes"].as_array().unwrap().iter().filter(|node| node["ignored"] != json!(true));
-        let text = |value: &Value| value["value"].as_str().unwrap_or_default().to_owned();
+        let text = |value: &Value| value["value"].as_str().unwrap_or_default().trim().to_owned();
         nodes.map(|node| (text(&node["role"]), text(&node["name"]))).collect()
     }
 }
