@@ -3,10 +3,10 @@
 //! A change contains only what differs: complete entries of changed agents, the names of agents that are `gone`, and other
 //! changed parts of the report. A slow reader gets fewer events, each relative to the last one it got; nothing is queued for it.
 
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use axum::response::sse::{Event, KeepAlive, Sse};
-use futures::{Stream, stream};
+use futures::{Stream, future::select, stream};
 use serde_json::{Map, Value, json};
 use tokio::{
     sync::watch,
@@ -22,19 +22,20 @@ use super::{
 const SETTLE: Duration = FRESH.saturating_add(Duration::from_millis(5));
 /// From one event to the next, at least.
 const PAUSE: Duration = Duration::from_millis(75);
-/// How often the parts of the report other than agents are compared while a client follows.
-const COMPARE_EVERY: Duration = Duration::from_secs(1);
+/// How often the parts of the report that wake nobody, which are all but agents and problems, are compared while a client follows.
+const COMPARE_EVERY: Duration = Duration::from_secs(5);
 
 /// Starts the stream of one client.
 pub fn follow(reporter: Arc<Reporter>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let changed = reporter.deps().records.changed();
-    let following = Following { reporter, changed, told: None, at: Instant::now() };
+    let (agents, problems) = (reporter.deps().records.changed(), reporter.problems().changed());
+    let following = Following { reporter, agents, problems, told: None, at: Instant::now() };
     Sse::new(stream::unfold(following, Following::next)).keep_alive(KeepAlive::default())
 }
 
 struct Following {
     reporter: Arc<Reporter>,
-    changed: watch::Receiver<()>,
+    agents: watch::Receiver<()>,
+    problems: watch::Receiver<()>,
     told: Option<Arc<StatusReport>>,
     /// When the last event was sent.
     at: Instant,
@@ -50,9 +51,10 @@ impl Following {
             return Some((Ok(Event::default().event("snapshot").data(text)), self));
         };
         loop {
-            if timeout(COMPARE_EVERY, self.changed.changed()).await.is_ok() {
+            if timeout(COMPARE_EVERY, self.changed()).await.is_ok() {
                 sleep_until((Instant::now() + SETTLE).max(self.at + PAUSE)).await;
-                self.changed.mark_unchanged();
+                self.agents.mark_unchanged();
+                self.problems.mark_unchanged();
             }
             let report = self.reporter.report().await?;
             let change = change(&told, &report);
@@ -62,6 +64,13 @@ impl Following {
                 return Some((Ok(Event::default().event("change").data(text)), self));
             }
         }
+    }
+
+    /// Returns when an agent or a problem changed.
+    async fn changed(&mut self) {
+        let agents = pin!(self.agents.changed());
+        let problems = pin!(self.problems.changed());
+        select(agents, problems).await;
     }
 }
 

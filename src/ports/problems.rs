@@ -8,7 +8,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 /// The longest text of a problem, in characters: it may repeat text from other programs.
 const LONGEST: usize = 2000;
@@ -24,7 +24,14 @@ pub struct Problems(Open);
 #[derive(Debug, Clone)]
 pub struct OpenProblems(Open);
 
-type Open = Arc<Mutex<BTreeMap<String, Problem>>>;
+type Open = Arc<Shared>;
+
+#[derive(Debug, Default)]
+struct Shared {
+    open: Mutex<BTreeMap<String, Problem>>,
+    /// Wakes who shows them.
+    changed: watch::Sender<()>,
+}
 
 /// What is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,16 +52,14 @@ impl Problems {
     /// Notes that `key` is wrong in this way; logged as a warning when that is new.
     pub fn report(&self, key: impl Into<String>, text: impl Into<String>) {
         let (key, text) = (key.into(), bounded(text.into()));
-        let mut open = self.0.lock();
-        if open.get(&key).is_none_or(|before| before.text != text) {
+        if self.insert(&key, &text).is_none_or(|before| before != text) {
             tracing::warn!(problem = key, "{text}");
-            insert(&mut open, &key, text);
         }
     }
 
     /// Records a problem without a line in the log, for a caller that has logged it already, or cannot.
     pub fn note(&self, key: &str, text: String) {
-        insert(&mut self.0.lock(), key, bounded(text));
+        self.insert(key, &bounded(text));
     }
 
     /// Notes all problems of one kind as one: the first text, and how many more there are; an empty list clears it. For
@@ -71,8 +76,7 @@ impl Problems {
             return;
         }
         let text = bounded(format!("{first} (and {more} more of this kind)"));
-        let mut open = self.0.lock();
-        let before = insert(&mut open, key, text.clone());
+        let before = self.insert(key, &text);
         if before.is_none_or(|before| !before.ends_with(" more of this kind)")) {
             tracing::warn!(problem = key, "{text}");
         }
@@ -80,14 +84,41 @@ impl Problems {
 
     /// Notes that `key` is in order again; logged when it was wrong before.
     pub fn clear(&self, key: &str) {
-        if let Some(problem) = self.0.lock().remove(key) {
+        let removed = self.0.open.lock().remove(key);
+        if let Some(problem) = removed {
             tracing::info!(problem = key, "Resolved: {}", problem.text);
+            self.0.changed.send_replace(());
         }
     }
 
     /// Removes every key with this prefix without logging: its subject is no longer supervised.
     pub fn forget(&self, prefix: &str) {
-        self.0.lock().retain(|key, _| !key.starts_with(prefix));
+        let mut open = self.0.open.lock();
+        let before = open.len();
+        open.retain(|key, _| !key.starts_with(prefix));
+        if open.len() < before {
+            self.0.changed.send_replace(());
+        }
+    }
+
+    /// Notes a problem; one that lasts keeps its beginning. Returns its text before.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "who reports has no clock, and only reports read for how long"
+    )]
+    fn insert(&self, key: &str, text: &str) -> Option<String> {
+        let mut open = self.0.open.lock();
+        let before = match open.get_mut(key) {
+            Some(problem) => Some(std::mem::replace(&mut problem.text, text.to_owned())),
+            None => {
+                open.insert(key.to_owned(), Problem { text: text.to_owned(), since: Instant::now() });
+                None
+            }
+        };
+        if before.as_deref() != Some(text) {
+            self.0.changed.send_replace(());
+        }
+        before
     }
 
     /// The end to read from, for tests.
@@ -105,14 +136,14 @@ impl Problems {
     /// Whether a key with this prefix is wrong, for tests.
     #[cfg(any(test, feature = "test-support"))]
     pub fn any(&self, prefix: &str) -> bool {
-        self.0.lock().keys().any(|key| key.starts_with(prefix))
+        self.0.open.lock().keys().any(|key| key.starts_with(prefix))
     }
 }
 
 impl OpenProblems {
     /// All open problems, as key and text, ordered by key; beyond 500 only their number.
     pub fn list(&self) -> BTreeMap<String, String> {
-        let open = self.0.lock();
+        let open = self.0.open.lock();
         let mut shown: BTreeMap<String, String> =
             open.iter().take(MOST).map(|(key, problem)| (key.clone(), problem.text.clone())).collect();
         if open.len() > MOST {
@@ -123,24 +154,23 @@ impl OpenProblems {
 
     /// What `select` makes of the key and text of each open problem, however many there are.
     pub fn select<T>(&self, mut select: impl FnMut(&str, &str) -> Option<T>) -> Vec<T> {
-        self.0.lock().iter().filter_map(|(key, problem)| select(key, &problem.text)).collect()
+        self.0.open.lock().iter().filter_map(|(key, problem)| select(key, &problem.text)).collect()
+    }
+
+    /// Wakes when one is reported, is another one, or is over.
+    pub fn changed(&self) -> watch::Receiver<()> {
+        self.0.changed.subscribe()
     }
 
     /// For how long each of them has been open.
     pub fn ages(&self) -> BTreeMap<String, Duration> {
-        self.0.lock().iter().take(MOST).map(|(key, problem)| (key.clone(), problem.since.elapsed())).collect()
-    }
-}
-
-/// Notes a problem; one that lasts keeps its beginning. Returns its text before.
-#[allow(clippy::disallowed_methods, reason = "who reports has no clock, and only reports read for how long")]
-fn insert(open: &mut BTreeMap<String, Problem>, key: &str, text: String) -> Option<String> {
-    match open.get_mut(key) {
-        Some(problem) => Some(std::mem::replace(&mut problem.text, text)),
-        None => {
-            open.insert(key.to_owned(), Problem { text, since: Instant::now() });
-            None
-        }
+        self.0
+            .open
+            .lock()
+            .iter()
+            .take(MOST)
+            .map(|(key, problem)| (key.clone(), problem.since.elapsed()))
+            .collect()
     }
 }
 
