@@ -13,6 +13,7 @@ mod feed;
 mod heartbeat;
 mod idle;
 mod ledger;
+mod live;
 mod machine;
 mod mass;
 mod process;
@@ -37,7 +38,7 @@ use self::{
 const USAGE: &str = "\
 Measures the figures of BENCHMARKS.md; takes about 30 minutes.
 
-Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle] [deaths] [mass] [ledger] [commands] [feed] [transcripts]
+Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle] [deaths] [mass] [ledger] [commands] [feed] [transcripts] [live]
                                         [v1cold] [v1deaths] [v1convoy] [v1idle]]
 
   --quick    fewer runs and shorter waits: eight minutes, and less to be trusted
@@ -50,6 +51,7 @@ Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle
   commands   what it costs to see commands of gt begin among thousands of processes
   feed       many events at once, and one
   transcripts  what it costs to hear what an agent is doing
+  live       how soon a change reaches an open page, and what it costs
   ledger     runs of bd in a heartbeat; a heartbeat of 1000 polecats with a slow bd, also in a town of Gas Town 1.x
   v1cold     20 rigs of Gas Town 1.x come up through a gt that takes 1 s
   v1deaths   witnesses killed one after the other, and replaced through such a gt
@@ -57,7 +59,7 @@ Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle
   v1idle     runs of bd and gt while nothing happens
 ";
 
-const FIGURES: [&str; 14] = [
+const FIGURES: [&str; 15] = [
     "cold",
     "heartbeat",
     "stop",
@@ -68,6 +70,7 @@ const FIGURES: [&str; 14] = [
     "commands",
     "feed",
     "transcripts",
+    "live",
     "v1cold",
     "v1deaths",
     "v1convoy",
@@ -122,6 +125,7 @@ fn measure(wanted: &[&str], quick: bool) -> anyhow::Result<()> {
                     "commands" => commands::measure(quick).await?,
                     "feed" => feed::measure(quick).await?,
                     "transcripts" => transcripts::measure(quick).await?,
+                    "live" => live::measure(quick).await?,
                     "v1cold" => v1cold::measure(quick).await?,
                     "v1deaths" => v1deaths::measure(quick).await?,
                     "v1convoy" => v1convoy::measure(quick).await?,

@@ -118,6 +118,7 @@ fn change(before: &StatusReport, now: &StatusReport) -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::report::ProblemReport;
 
     fn report(agents: &[(&str, &str)], beats: u64) -> StatusReport {
         let agent = |(identity, state): &(&str, &str)| AgentReport {
@@ -139,6 +140,22 @@ mod tests {
         // Comparing each with each would take 400 million comparisons, and minutes.
         assert_eq!(change(&before, &now)["agents"].as_array().unwrap().len(), names.len());
         assert!(change(&before, &before).is_empty());
+    }
+
+    #[test]
+    fn since_when_a_problem_is_open_is_no_change_by_itself() {
+        let with = |text: &str, since: &str| {
+            let mut report = report(&[], 1);
+            report.problems.insert("command/gt".to_owned(), text.to_owned());
+            let since = since.parse().unwrap();
+            report.problem_list = ProblemReport::listed(&report.problems, |_| Some(since));
+            report
+        };
+        let before = with("gt is missing", "2026-11-25T10:00:00.000000001Z");
+        assert!(change(&before, &with("gt is missing", "2026-11-25T10:00:00.000000002Z")).is_empty());
+        let now = change(&before, &with("gt hangs", "2026-11-25T10:00:00.000000002Z"));
+        assert_eq!(now.keys().collect::<Vec<_>>(), ["problems", "problem_list"]);
+        assert_eq!(now["problem_list"][0]["text"], "gt hangs");
     }
 
     #[test]
