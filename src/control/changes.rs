@@ -10,7 +10,7 @@ use futures::{Stream, future::select, stream};
 use serde_json::{Map, Value, json};
 use tokio::{
     sync::watch,
-    time::{Instant, sleep_until, timeout},
+    time::{sleep, timeout},
 };
 
 use super::{
@@ -28,7 +28,7 @@ const COMPARE_EVERY: Duration = Duration::from_secs(5);
 /// Starts the stream of one client.
 pub fn follow(reporter: Arc<Reporter>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let (agents, problems) = (reporter.deps().records.changed(), reporter.problems().changed());
-    let following = Following { reporter, agents, problems, told: None, at: Instant::now() };
+    let following = Following { reporter, agents, problems, told: None, at: Duration::ZERO };
     Sse::new(stream::unfold(following, Following::next)).keep_alive(KeepAlive::default())
 }
 
@@ -37,8 +37,8 @@ struct Following {
     agents: watch::Receiver<()>,
     problems: watch::Receiver<()>,
     told: Option<Arc<StatusReport>>,
-    /// When the last event was sent.
-    at: Instant,
+    /// When the last event was sent (monotonic).
+    at: Duration,
 }
 
 impl Following {
@@ -47,23 +47,27 @@ impl Following {
         let Some(told) = self.told.clone() else {
             let report = self.reporter.report().await?;
             let text = serde_json::to_string(&*report).ok()?;
-            (self.told, self.at) = (Some(report), Instant::now());
+            (self.told, self.at) = (Some(report), self.now());
             return Some((Ok(Event::default().event("snapshot").data(text)), self));
         };
         loop {
             if timeout(COMPARE_EVERY, self.changed()).await.is_ok() {
-                sleep_until((Instant::now() + SETTLE).max(self.at + PAUSE)).await;
+                sleep(SETTLE.max((self.at + PAUSE).saturating_sub(self.now()))).await;
                 self.agents.mark_unchanged();
                 self.problems.mark_unchanged();
             }
             let report = self.reporter.report().await?;
             let change = change(&told, &report);
             if !change.is_empty() {
-                (self.told, self.at) = (Some(report), Instant::now());
+                (self.told, self.at) = (Some(report), self.now());
                 let text = Value::Object(change).to_string();
                 return Some((Ok(Event::default().event("change").data(text)), self));
             }
         }
+    }
+
+    fn now(&self) -> Duration {
+        self.reporter.deps().now().mono
     }
 
     /// Returns when an agent or a problem changed.
