@@ -13,6 +13,7 @@ mod feed;
 mod heartbeat;
 mod idle;
 mod ledger;
+mod live;
 mod machine;
 mod mass;
 mod metrics;
@@ -39,7 +40,7 @@ use self::{
 const USAGE: &str = "\
 Measures the figures of BENCHMARKS.md; takes about 30 minutes.
 
-Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle] [deaths] [mass] [ledger] [commands] [feed] [transcripts] [top] [metrics]
+Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle] [deaths] [mass] [ledger] [commands] [feed] [transcripts] [top] [metrics] [live]
                                         [v1cold] [v1deaths] [v1convoy] [v1idle]]
 
   --quick    fewer runs and shorter waits: eight minutes, and less to be trusted
@@ -54,6 +55,7 @@ Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle
   transcripts  what it costs to hear what an agent is doing
   top        a change reaches the screen of top; what a top costs in which nothing changes
   metrics    the page of metrics with 1041 agents
+  live       how soon a change reaches an open page, and what it costs
   ledger     runs of bd in a heartbeat; a heartbeat of 1000 polecats with a slow bd, also in a town of Gas Town 1.x
   v1cold     20 rigs of Gas Town 1.x come up through a gt that takes 1 s
   v1deaths   witnesses killed one after the other, and replaced through such a gt
@@ -61,7 +63,7 @@ Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle
   v1idle     runs of bd and gt while nothing happens
 ";
 
-const FIGURES: [&str; 15] = [
+const FIGURES: [&str; 17] = [
     "cold",
     "heartbeat",
     "stop",
@@ -74,6 +76,7 @@ const FIGURES: [&str; 15] = [
     "transcripts",
     "top",
     "metrics",
+    "live",
     "v1cold",
     "v1deaths",
     "v1convoy",
@@ -130,6 +133,7 @@ fn measure(wanted: &[&str], quick: bool) -> anyhow::Result<()> {
                     "transcripts" => transcripts::measure(quick).await?,
                     "top" => top::measure(quick).await?,
                     "metrics" => metrics::measure(quick).await?,
+                    "live" => live::measure(quick).await?,
                     "v1cold" => v1cold::measure(quick).await?,
                     "v1deaths" => v1deaths::measure(quick).await?,
                     "v1convoy" => v1convoy::measure(quick).await?,

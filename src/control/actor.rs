@@ -1,4 +1,4 @@
-//! The control actor: creates the control socket and serves it.
+//! The control actor: creates the control socket and serves it, and the endpoint on the network where the settings name one.
 //!
 //! It answers nothing itself: each connection has its own task, so a hostile client does not delay others. When the
 //! socket was removed, the actor creates it again at the next heartbeat. It must not decide anything.
@@ -6,12 +6,19 @@
 use std::{io, sync::Arc, time::Duration};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use tokio::task::AbortHandle;
+use tokio::{net::TcpListener, task::AbortHandle};
 
-use super::{answers, connections, reporter::Reporter};
+use super::{
+    answers, connections,
+    reporter::Reporter,
+    web::{Plan, listening::Endpoint},
+};
 use crate::{
     deps::Deps,
-    ports::{metrics::Measured, problems::{OpenProblems}, ProblemKey},
+    ports::{
+        metrics::Measured,
+        problems::{OpenProblems, ProblemKey},
+    },
     supervision::{
         child::{ChildSpec, Contact},
         messages::Broadcast,
@@ -30,8 +37,14 @@ const PROBLEM: ProblemKey = ProblemKey::named("control/socket").critical();
 /// What the control actor receives.
 #[derive(Debug)]
 pub enum ControlMsg {
-    /// From the root, at each heartbeat, and from its timer: check that the socket exists.
+    /// From the root, at each heartbeat, and from its timer: check that the socket exists, and what is served on the network.
     Check,
+    /// From the root: the settings may have changed.
+    SettingsMayHaveChanged,
+    /// From its task: what is to be served on the network, or why that must not be.
+    HttpPlanned(Result<Option<Plan>, String>),
+    /// From its task: where that is served, or why not.
+    HttpOpened(Plan, io::Result<TcpListener>),
     /// From its task: a new socket, `None` when the old one exists, or why there is none.
     Opened(io::Result<Option<Opened>>),
 }
@@ -48,8 +61,10 @@ pub fn child(
 ) -> Arc<dyn Fn(ActorRef<RootMsg>) -> ChildSpec + Send + Sync> {
     Arc::new(move |root| {
         let arguments = (deps.clone(), readable.clone(), process, root);
-        let contact = Contact::taking(|broadcast| {
-            matches!(broadcast, Broadcast::Heartbeat(_)).then_some(ControlMsg::Check)
+        let contact = Contact::taking(|broadcast| match broadcast {
+            Broadcast::Heartbeat(_) => Some(ControlMsg::Check),
+            Broadcast::TownChanged => Some(ControlMsg::SettingsMayHaveChanged),
+            _ => None,
         });
         ChildSpec::new("control", || Control, move || arguments.clone(), contact)
     })
@@ -63,6 +78,7 @@ pub struct ControlState {
     /// The socket, and the task that serves it.
     serving: Option<(Arc<Bound>, AbortHandle)>,
     checking: bool,
+    endpoint: Endpoint,
 }
 
 impl Actor for Control {
@@ -80,7 +96,14 @@ impl Actor for Control {
         // After the root has started: a client that finds the socket gets an answer.
         work.after(Duration::ZERO, ControlMsg::Check);
         let reporter = Arc::new(Reporter::new(deps.clone(), readable, process, root));
-        Ok(ControlState { deps, reporter, work, serving: None, checking: false })
+        Ok(ControlState {
+            deps,
+            reporter,
+            work,
+            serving: None,
+            checking: false,
+            endpoint: Endpoint::default(),
+        })
     }
 
     async fn handle(
@@ -90,8 +113,18 @@ impl Actor for Control {
         state: &mut ControlState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            ControlMsg::Check => state.check(),
+            ControlMsg::Check => {
+                state.check();
+                state.endpoint.check(&state.deps, &mut state.work);
+            }
+            ControlMsg::SettingsMayHaveChanged => state.endpoint.check(&state.deps, &mut state.work),
             ControlMsg::Opened(opened) => state.opened(opened),
+            ControlMsg::HttpPlanned(planned) => {
+                state.endpoint.planned(planned, &state.deps, &mut state.work);
+            }
+            ControlMsg::HttpOpened(plan, opened) => {
+                state.endpoint.opened(plan, opened, &state.reporter, &mut state.work);
+            }
         }
         Ok(())
     }

@@ -41,26 +41,37 @@ const LONGEST_REFUSAL: usize = 4096;
 /// The last path segment of a command for one agent.
 const CLEAR_BACKOFF: &str = "/clear-backoff";
 
-/// All routes.
+/// Everything that can be asked over the socket.
 pub fn router(reporter: Arc<Reporter>) -> Router {
-    Router::new()
-        .route("/healthz", get(healthz))
-        .route("/metrics", get(metrics::page))
-        .route("/v1/status", get(status))
-        .route("/v1/events", get(events))
-        .route("/v1/agents/{*agent}", get(explain).post(command_for_agent))
+    let all = readable()
+        .route("/v1/agents/{*agent}", post(command_for_agent))
         .route("/v1/requests/{id}", get(orders::progress))
         .route("/v1/sessions/{*agent}", get(screens::session))
-        .route("/v1/history", get(histories::since))
         .route("/v1/programs", get(programs::programs))
         .route("/v1/clear-backoff", post(clear_all))
-        .route("/v1/poke", post(poke))
+        .route("/v1/poke", post(poke));
+    finished(all).with_state(reporter)
+}
+
+/// What changes nothing, runs no program, and shows no living screen: this, and nothing else, may be asked over the network, too.
+pub fn readable() -> Router<Arc<Reporter>> {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/v1/status", get(status))
+        .route("/v1/events", get(events))
+        .route("/v1/agents/{*agent}", get(explain))
+        .route("/metrics", get(metrics::page))
+        .route("/v1/history", get(histories::since))
+}
+
+/// The routes, with refusals for all that is none of them.
+pub fn finished(routes: Router<Arc<Reporter>>) -> Router<Arc<Reporter>> {
+    routes
         .fallback(|| async { refusal(StatusCode::NOT_FOUND, "there is no such path") })
         .method_not_allowed_fallback(|| async {
             refusal(StatusCode::METHOD_NOT_ALLOWED, "this path does not support this method")
         })
         .layer(map_response(errors_are_json))
-        .with_state(reporter)
 }
 
 /// Converts the text of refusals that come before our routes (a path that is no UTF-8, a body that is too long) to JSON.
@@ -188,7 +199,7 @@ async fn poke(State(reporter): State<Arc<Reporter>>, query: Result<Query<Poke>, 
 
 /// The agent that a text names, of those that are supervised or have a history. A session's name is the agent's that
 /// has it.
-fn find(reporter: &Reporter, report: &StatusReport, text: &str) -> Result<Identity, UnknownAgent> {
+pub(super) fn find(reporter: &Reporter, report: &StatusReport, text: &str) -> Result<Identity, UnknownAgent> {
     let in_session = report.agents.iter().find(|agent| agent.session == text);
     let text = in_session.map_or(text, |agent| agent.identity.as_str());
     let looked_after = report.agents.iter().filter_map(|agent| agent.identity.parse().ok());

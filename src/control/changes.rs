@@ -7,12 +7,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
 
 use axum::response::sse::{Event, KeepAlive, Sse};
-use futures::{Stream, stream};
+use futures::{Stream, future::select, stream};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 use tokio::{
@@ -27,9 +28,9 @@ use super::{
 };
 
 /// At most one change is sent within this time: what follows one is sent together.
-const SETTLE: Duration = Duration::from_millis(100);
-/// How often the parts of the report other than agents are compared while a client follows.
-const COMPARE_EVERY: Duration = Duration::from_secs(1);
+const SETTLE: Duration = Duration::from_millis(75);
+/// How often the parts of the report that wake nobody, which are all but agents and problems, are compared while a client follows.
+const COMPARE_EVERY: Duration = Duration::from_secs(5);
 /// How often a client hears that the supervisor lives while nothing changes.
 pub(super) const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 /// What happened may be stored this much later.
@@ -37,16 +38,17 @@ const STORED_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// Starts the stream of one client.
 pub fn follow(reporter: Arc<Reporter>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let changed = reporter.deps().records.changed();
+    let (agents, problems) = (reporter.deps().records.changed(), reporter.problems().changed());
     let mut histories = Histories::default();
     histories.news(&reporter);
-    let following = Following { reporter, changed, told: None, histories, next: Duration::ZERO };
+    let following = Following { reporter, agents, problems, told: None, histories, next: Duration::ZERO };
     Sse::new(stream::unfold(following, Following::next)).keep_alive(KeepAlive::new().interval(SIGN_OF_LIFE))
 }
 
 struct Following {
     reporter: Arc<Reporter>,
-    changed: watch::Receiver<()>,
+    agents: watch::Receiver<()>,
+    problems: watch::Receiver<()>,
     told: Option<Arc<StatusReport>>,
     histories: Histories,
     /// The next change is not sent before this time of the monotonic clock.
@@ -64,11 +66,12 @@ impl Following {
         };
         loop {
             let mut change = Map::new();
-            if timeout(COMPARE_EVERY, self.changed.changed()).await.is_ok() {
+            if timeout(COMPARE_EVERY, self.changed()).await.is_ok() {
                 // A report that was begun before the change does not show it.
                 sleep(FRESH).await;
                 sleep(self.next.saturating_sub(self.reporter.deps().now().mono)).await;
-                self.changed.mark_unchanged();
+                self.agents.mark_unchanged();
+                self.problems.mark_unchanged();
                 let happened = self.histories.news(&self.reporter);
                 if !happened.is_empty() {
                     change.insert("happened".to_owned(), json!(happened));
@@ -82,6 +85,13 @@ impl Following {
                 return Some((Ok(Event::default().event("change").data(text)), self));
             }
         }
+    }
+
+    /// Returns when an agent or a problem changed.
+    async fn changed(&mut self) {
+        let agents = pin!(self.agents.changed());
+        let problems = pin!(self.problems.changed());
+        select(agents, problems).await;
     }
 }
 
@@ -97,7 +107,10 @@ impl Histories {
     /// What is new, oldest first.
     fn news(&mut self, reporter: &Reporter) -> Vec<Happened> {
         let deps = reporter.deps();
-        self.new_of(histories::all_since(&deps.records, Some(self.since)), deps.now().wall)
+        let now = deps.now().wall;
+        let mut news = self.new_of(histories::all_since(&deps.records, Some(self.since)), now);
+        histories::put_in_words(&mut news, now, &deps.clock.zone());
+        news
     }
 
     fn new_of(&mut self, mut happened: Vec<Happened>, now: Timestamp) -> Vec<Happened> {
@@ -136,6 +149,7 @@ fn differences(before: &StatusReport, now: &StatusReport) -> Map<String, Value> 
             ("convoys", report.convoys.clone()),
             ("accounts", report.accounts.clone()),
             ("gates", json!(report.gates)),
+            ("summary", json!(report.summary)),
             ("binary_replaced", json!(report.binary_replaced)),
         ]
     };
@@ -144,6 +158,7 @@ fn differences(before: &StatusReport, now: &StatusReport) -> Map<String, Value> 
             change.insert(name.to_owned(), now);
         }
     }
+    // Since when each is open is computed for each report, and may differ in its last digits.
     if change.contains_key("problems") {
         change.insert("problem_list".to_owned(), json!(now.problem_list));
     }
@@ -153,6 +168,7 @@ fn differences(before: &StatusReport, now: &StatusReport) -> Map<String, Value> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::report::ProblemReport;
 
     fn report(agents: &[(&str, &str)], beats: u64) -> StatusReport {
         let agent = |(identity, state): &(&str, &str)| AgentReport {
@@ -174,6 +190,20 @@ mod tests {
         // Comparing each with each would take 400 million comparisons, and minutes.
         assert_eq!(differences(&before, &now)["agents"].as_array().unwrap().len(), names.len());
         assert!(differences(&before, &before).is_empty());
+    }
+
+    #[test]
+    fn since_when_a_problem_is_open_is_no_change_by_itself() {
+        let with = |text: &str, since: &str| {
+            let mut report = report(&[], 1);
+            report.show(vec![ProblemReport::new("command/gt", text, Some(since.parse().unwrap()))]);
+            report
+        };
+        let before = with("gt is missing", "2026-11-25T10:00:00.000000001Z");
+        assert!(differences(&before, &with("gt is missing", "2026-11-25T10:00:00.000000002Z")).is_empty());
+        let now = differences(&before, &with("gt hangs", "2026-11-25T10:00:00.000000002Z"));
+        assert_eq!(now.keys().collect::<Vec<_>>(), ["problem_list", "problems"]);
+        assert_eq!(now["problem_list"][0]["text"], "gt hangs");
     }
 
     #[test]
@@ -201,8 +231,7 @@ mod tests {
         let mut now = report(&[("deacon", "confirming"), ("s/witness", "alive")], 3);
         now.gates = None;
         now.binary_replaced = true;
-        now.problems.insert("x".into(), "broken".into());
-        now.problem_list = super::super::report::ProblemReport::listed(&now.problems, |_| None);
+        now.show(vec![ProblemReport::new("x", "broken", None)]);
         now.deaths = json!({"recent": 1});
         let mut followed = report(&[("deacon", "alive"), ("r/witness", "alive")], 1);
         followed.gates = Some(Vec::new());
@@ -218,7 +247,7 @@ mod tests {
         let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
         let happened = |second, again: Option<i64>| {
             let entry = Entry { last: again.map(at), ..Entry::new(Kind::Change, at(second), "gone", "") };
-            Happened { identity: "deacon".into(), entry }
+            Happened { identity: "deacon".into(), text: String::new(), entry }
         };
         let mut histories = Histories::default();
         let stored_late = happened(8, None);

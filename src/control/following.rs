@@ -12,7 +12,7 @@ use super::{
     client::{Client, ClientError},
     histories::Happened,
     http::{AskError, Http},
-    report::{AgentReport, GateReport, HeartbeatReport, ProblemReport, StatusReport},
+    report::{AgentReport, GateReport, HeartbeatReport, ProblemReport, StatusReport, SummaryReport},
 };
 /// A supervisor that sends nothing for this long does not answer.
 const SILENT: Duration = Duration::from_secs(SIGN_OF_LIFE.as_secs() * 2 + 2);
@@ -53,6 +53,8 @@ pub(crate) struct Change {
     #[serde(deserialize_with = "said", skip_serializing_if = "Option::is_none")]
     gates: Option<Option<Vec<GateReport>>>,
     binary_replaced: Option<bool>,
+    #[serde(deserialize_with = "said", skip_serializing_if = "Option::is_none")]
+    summary: Option<Option<SummaryReport>>,
 }
 
 /// A part that may be `null` in the report.
@@ -78,6 +80,7 @@ impl Change {
         put(&mut report.accounts, self.accounts);
         put(&mut report.gates, self.gates);
         put(&mut report.binary_replaced, self.binary_replaced);
+        put(&mut report.summary, self.summary);
         if self.agents.is_empty() && self.gone.is_empty() {
             return;
         }

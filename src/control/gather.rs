@@ -13,10 +13,14 @@ use ractor::ActorRef;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::report::{ActorReport, AgentReport, GateReport, ProblemReport, StatusReport};
+use super::{
+    report::{ActorReport, AgentReport, GateReport, ProblemReport, StatusReport},
+    summary,
+};
 use crate::{
     agent::permission,
     deps::Deps,
+    local_time::LocalTime,
     ports::problems::{OpenProblems, ProblemKey},
     processes,
     supervision::{
@@ -70,7 +74,8 @@ pub async fn gather(
             Answer::Figures(key, value) => drop(figures.insert(key, value)),
         }
     }
-    let problems = problems(open, &silent, deps.now().wall);
+    let now = deps.now().wall;
+    let problems = problems(open, &silent, now);
     for actor in &mut actors {
         actor.silent = silent.contains(&actor.name);
     }
@@ -100,6 +105,7 @@ pub async fn gather(
         ..StatusReport::default()
     };
     report.show(problems);
+    report.summary = Some(summary::of(&report, &LocalTime::new(now, &deps.clock.zone())));
     Some(report)
 }
 

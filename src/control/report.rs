@@ -64,6 +64,8 @@ pub struct StatusReport {
     /// What keeps the town or a rig from being started: emergency stop, `gt down`, parked or docked rigs. `None`: that could
     /// not be found out.
     pub gates: Option<Vec<GateReport>>,
+    /// The same in a few lines, as people are shown it; `None` when no supervisor says.
+    pub summary: Option<SummaryReport>,
     /// All agents, ordered by identity.
     pub agents: Vec<AgentReport>,
     /// How many lines it has written to `.events.jsonl`; in a town of Gas Town 1.x each wakes the agents that wait.
@@ -130,6 +132,15 @@ impl ProblemReport {
             agent: key.agent().map(ToString::to_string),
         }
     }
+
+    /// How bad it is, in the word of the report: `error`, `warning` or `info`.
+    pub(crate) fn severity_word(&self) -> &'static str {
+        match self.severity {
+            Severity::Critical => "error",
+            Severity::Warning => "warning",
+            Severity::Info => "info",
+        }
+    }
 }
 
 impl StatusReport {
@@ -140,6 +151,23 @@ impl StatusReport {
         list.sort_by_key(|it| (Reverse(it.severity), Reverse(it.since), it.key.clone()));
         self.problems = list.iter().map(|it| (it.key.clone(), it.text.clone())).collect();
     }
+}
+
+/// A report in a few lines.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct SummaryReport {
+    /// How many agents there are, and how many in which condition.
+    pub headline: String,
+    /// What concerns the town or a whole rig.
+    pub banners: Vec<String>,
+    /// Whether every agent is known to be as it should be, and nothing stops the whole town.
+    pub well: bool,
+    /// The agents that are not as they should be.
+    pub not_well: Vec<String>,
+    /// The time zone of the times in texts, such as `Europe/Berlin`; `None` when it has no name.
+    pub zone: Option<String>,
 }
 
 /// What keeps the town or one rig from being started.

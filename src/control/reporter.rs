@@ -63,6 +63,11 @@ impl Reporter {
         self.process
     }
 
+    /// The open problems.
+    pub fn problems(&self) -> &OpenProblems {
+        &self.problems
+    }
+
     /// The status report; `None` when the root does not answer.
     pub async fn report(&self) -> Option<Arc<StatusReport>> {
         let mut last = self.last.lock().await;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::report::{AgentReport, StatusReport};
+use super::report::{AgentReport, StatusReport, SummaryReport};
 use crate::local_time::LocalTime;
 
 /// For how long a mass death is shown.
@@ -130,6 +130,18 @@ pub fn is_well(report: &StatusReport) -> bool {
         && may_start
         && answers
         && report.agents.iter().all(|agent| Condition::of(agent).is_well())
+}
+
+/// The whole summary.
+pub fn of(report: &StatusReport, local: &LocalTime) -> SummaryReport {
+    let not_well = report.agents.iter().filter(|agent| !Condition::of(agent).is_well());
+    SummaryReport {
+        headline: headline(&report.agents, local),
+        banners: banners(report, local),
+        well: is_well(report),
+        not_well: not_well.map(|agent| agent.identity.clone()).collect(),
+        zone: local.zone().iana_name().map(str::to_owned),
+    }
 }
 
 /// What concerns the town or a whole rig: emergency stops, `gt down`, parked and docked rigs, a mass death of the last hour, a program

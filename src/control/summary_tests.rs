@@ -38,6 +38,22 @@ fn what_is_not_known_is_not_well() {
 }
 
 #[test]
+fn the_whole_summary() {
+    let named = |identity: &str, agent: AgentReport| AgentReport { identity: identity.into(), ..agent };
+    let agents = vec![
+        named("deacon", agent("alive", Some("idle"))),
+        named("r/refinery", agent("crash_loop", None)),
+        named("r/witness", agent("alive", Some("hung"))),
+    ];
+    let gates = Some(vec![gate(Some("r"), "rig_parked")]);
+    let summary = super::of(&StatusReport { agents, gates, ..observed() }, &local());
+    assert_eq!(summary.headline, "3 agents: 1 idle, 1 perhaps hung, 1 crash loop");
+    assert_eq!(summary.banners, ["r is parked: no agent there is started until `gt rig unpark <rig>`"]);
+    assert_eq!((summary.well, summary.not_well), (false, vec!["r/refinery".into(), "r/witness".into()]));
+    assert_eq!(summary.zone.as_deref(), Some("UTC"));
+}
+
+#[test]
 fn how_the_agents_are() {
     let limited = |until: &str| AgentReport {
         backoff_until: Some(until.parse().unwrap()),

@@ -10,7 +10,7 @@ mod key;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 pub use self::key::{Condition, ProblemKey, Severity};
 
@@ -28,7 +28,14 @@ pub struct Problems(Open);
 #[derive(Debug, Clone)]
 pub struct OpenProblems(Open);
 
-type Open = Arc<Mutex<BTreeMap<String, Problem>>>;
+type Open = Arc<Shared>;
+
+#[derive(Debug, Default)]
+struct Shared {
+    open: Mutex<BTreeMap<String, Problem>>,
+    /// Wakes who shows them.
+    changed: watch::Sender<()>,
+}
 
 /// What is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,8 +68,7 @@ impl Problems {
     /// Notes that `key` is wrong in this way; logged as a warning when that is new.
     pub fn report(&self, key: impl Into<ProblemKey>, text: impl Into<String>) {
         let (key, text) = (key.into(), bounded(text.into()));
-        let mut open = self.0.lock();
-        let before = insert(&mut open, key.clone(), text.clone());
+        let before = self.insert(key.clone(), &text);
         if before.is_none_or(|before| before != text) {
             tracing::warn!(problem = key.name(), "{text}");
         }
@@ -70,7 +76,7 @@ impl Problems {
 
     /// Records a problem without a line in the log, for a caller that has logged it already, or cannot.
     pub fn note(&self, key: impl Into<ProblemKey>, text: String) {
-        insert(&mut self.0.lock(), key.into(), bounded(text));
+        self.insert(key.into(), &bounded(text));
     }
 
     /// Notes all problems of one kind as one: the first text, and how many more there are; an empty list clears it. For
@@ -87,8 +93,7 @@ impl Problems {
             return;
         }
         let text = bounded(format!("{first} (and {more} more of this kind)"));
-        let mut open = self.0.lock();
-        let before = insert(&mut open, key.into(), text.clone());
+        let before = self.insert(key.into(), &text);
         if before.is_none_or(|before| !before.ends_with(" more of this kind)")) {
             tracing::warn!(problem = key, "{text}");
         }
@@ -96,14 +101,45 @@ impl Problems {
 
     /// Notes that `key` is in order again; logged when it was wrong before.
     pub fn clear(&self, key: impl AsRef<str>) {
-        if let Some(problem) = self.0.lock().remove(key.as_ref()) {
+        let removed = self.0.open.lock().remove(key.as_ref());
+        if let Some(problem) = removed {
             tracing::info!(problem = key.as_ref(), "Resolved: {}", problem.text);
+            self.0.changed.send_replace(());
         }
     }
 
     /// Removes every key with this prefix without logging: its subject is no longer supervised.
     pub fn forget(&self, prefix: &str) {
-        self.0.lock().retain(|key, _| !key.starts_with(prefix));
+        let mut open = self.0.open.lock();
+        let before = open.len();
+        open.retain(|key, _| !key.starts_with(prefix));
+        if open.len() < before {
+            self.0.changed.send_replace(());
+        }
+    }
+
+    /// Notes a problem; one that lasts keeps its beginning. Returns its text before.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "who reports has no clock, and only reports read for how long"
+    )]
+    fn insert(&self, key: ProblemKey, text: &str) -> Option<String> {
+        let mut open = self.0.open.lock();
+        let before = match open.get_mut(key.name()) {
+            Some(problem) => {
+                problem.key = key;
+                Some(std::mem::replace(&mut problem.text, text.to_owned()))
+            }
+            None => {
+                let problem = Problem { text: text.to_owned(), since: Instant::now(), key };
+                open.insert(problem.key.name().to_owned(), problem);
+                None
+            }
+        };
+        if before.as_deref() != Some(text) {
+            self.0.changed.send_replace(());
+        }
+        before
     }
 
     /// The end to read from, for tests.
@@ -121,7 +157,7 @@ impl Problems {
     /// Whether a key with this prefix is wrong, for tests.
     #[cfg(any(test, feature = "test-support"))]
     pub fn any(&self, prefix: &str) -> bool {
-        self.0.lock().keys().any(|key| key.starts_with(prefix))
+        self.0.open.lock().keys().any(|key| key.starts_with(prefix))
     }
 }
 
@@ -133,7 +169,7 @@ impl OpenProblems {
 
     /// All open problems, ordered by key; beyond 500 only their number.
     pub fn each(&self) -> Vec<OpenProblem> {
-        let open = self.0.lock();
+        let open = self.0.open.lock();
         let mut shown: Vec<OpenProblem> = open.values().take(MOST).map(Problem::shown).collect();
         if open.len() > MOST {
             let text = format!("and {} more problems, see the log", open.len() - MOST);
@@ -142,30 +178,20 @@ impl OpenProblems {
         shown
     }
 
+    /// Wakes when one is reported, is another one, or is over.
+    pub fn changed(&self) -> watch::Receiver<()> {
+        self.0.changed.subscribe()
+    }
+
     /// What `select` makes of the key and text of each open problem, however many there are.
     pub fn select<T>(&self, mut select: impl FnMut(&ProblemKey, &str) -> Option<T>) -> Vec<T> {
-        self.0.lock().values().filter_map(|problem| select(&problem.key, &problem.text)).collect()
+        self.0.open.lock().values().filter_map(|problem| select(&problem.key, &problem.text)).collect()
     }
 }
 
 impl Problem {
     fn shown(&self) -> OpenProblem {
         OpenProblem { key: self.key.clone(), text: self.text.clone(), age: Some(self.since.elapsed()) }
-    }
-}
-
-/// Notes a problem; one that lasts keeps its beginning. Returns its text before.
-#[allow(clippy::disallowed_methods, reason = "who reports has no clock, and only reports read for how long")]
-fn insert(open: &mut BTreeMap<String, Problem>, key: ProblemKey, text: String) -> Option<String> {
-    match open.get_mut(key.name()) {
-        Some(problem) => {
-            problem.key = key;
-            Some(std::mem::replace(&mut problem.text, text))
-        }
-        None => {
-            open.insert(key.name().to_owned(), Problem { key, text, since: Instant::now() });
-            None
-        }
     }
 }
 

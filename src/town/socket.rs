@@ -1,4 +1,5 @@
-//! The file of the socket, `daemon/supervisor.sock`: creates it so that only its owner can use it, checks it, and removes it.
+//! Where a supervisor can be asked: the socket `daemon/supervisor.sock`, created so that only its owner can use it, checked and
+//! removed; and, where the settings name one, an address on the network, with the file of its token.
 //!
 //! Only the holder of the town's lock may create it: then an existing one is left over from a predecessor. A path that is too
 //! long for a socket address is reached through its directory (Linux).
@@ -6,7 +7,8 @@
 
 use std::{
     fs::{self, File, Permissions},
-    io,
+    io::{self, Read},
+    net::SocketAddr,
     os::{
         fd::AsRawFd,
         unix::{
@@ -19,7 +21,8 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tokio::net::{UnixListener, UnixStream};
+use rustix::process::geteuid;
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 use crate::town::{
     disk_task, hold,
@@ -34,6 +37,13 @@ pub trait ControlListener: Send + Sync {
     /// Creates the socket of this town and replaces an existing one, unless the one created before is still in its
     /// place: then `None`, as there is nothing new to serve. An error says what prevents it.
     async fn open(&self, paths: &TownPaths, before: Option<Arc<Bound>>) -> io::Result<Option<Opened>>;
+
+    /// Listens on this address.
+    async fn listen(&self, address: SocketAddr) -> io::Result<TcpListener>;
+
+    /// The content of the file with the token. An error when others than its owner can read or change it, or its owner is neither
+    /// this user nor root.
+    async fn token(&self, path: &Path) -> io::Result<Vec<u8>>;
 }
 
 /// A socket that was created.
@@ -63,6 +73,34 @@ impl ControlListener for SocketListener {
         });
         opening.await
     }
+
+    async fn listen(&self, address: SocketAddr) -> io::Result<TcpListener> {
+        TcpListener::bind(address).await
+    }
+
+    async fn token(&self, path: &Path) -> io::Result<Vec<u8>> {
+        disk_task::run(path, secret).await
+    }
+}
+
+/// The most bytes read of the file with the token.
+const LONGEST_SECRET: u64 = 4096;
+
+/// The content of a file that nobody else can read or change.
+fn secret(path: &Path) -> io::Result<Vec<u8>> {
+    let (file, data) = opening::for_reading(path)?;
+    if ![0, geteuid().as_raw()].contains(&data.uid()) {
+        return Err(io::Error::other("it belongs to another user"));
+    }
+    if data.mode() & 0o077 != 0 {
+        let mode = data.mode() & 0o7777;
+        return Err(io::Error::other(format!(
+            "others can read or change it (mode {mode:04o}): `chmod 600` it"
+        )));
+    }
+    let mut content = Vec::new();
+    file.take(LONGEST_SECRET).read_to_end(&mut content)?;
+    Ok(content)
 }
 
 /// The longest path in a socket address on every known system, in bytes (macOS 103, Linux 107).
@@ -168,6 +206,22 @@ mod tests {
             assert!(!paths.socket().exists());
             assert!(connect(&paths).await.is_err());
         }
+    }
+
+    #[test]
+    fn a_token_is_read_only_where_nobody_else_can() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        assert_eq!(secret(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
+        fs::write(&path, "geheim").unwrap();
+        for (mode, readable) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false), (0o620, false)]
+        {
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            assert_eq!(secret(&path).is_ok(), readable, "{mode:o}");
+        }
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        let why = secret(&path).unwrap_err().to_string();
+        assert_eq!(why, "others can read or change it (mode 0644): `chmod 600` it");
     }
 
     #[tokio::test]

@@ -25,6 +25,7 @@ mod doctor;
 mod doctor_live;
 mod earlier;
 mod effective_settings;
+mod endpoint;
 mod environment;
 #[path = "../support/exposition.rs"]
 mod exposition;
@@ -40,6 +41,7 @@ mod lost_town;
 mod mail;
 mod metrics;
 mod operators;
+mod page;
 mod refusals;
 mod reload;
 mod restarting;

@@ -186,7 +186,7 @@ fn events_are_a_snapshot_and_then_what_changes() {
 fn an_idle_town_is_a_silent_stream() {
     let _among = among_others();
     let town = witness_town();
-    // The stream compares every second.
+    // The stream compares heartbeats every five seconds.
     town.settings(json!({"heartbeat": {"interval": "1500ms"}}));
     let mut supervisor = town.start();
     town.wait_started(&["alpha/witness"]);

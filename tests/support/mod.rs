@@ -9,6 +9,7 @@
 #![allow(dead_code, missing_docs, reason = "each test binary uses a part")]
 
 pub mod background;
+pub mod browser;
 pub mod http;
 pub mod limits;
 pub mod process;

@@ -47,6 +47,13 @@ pub fn lines(entries: &[Entry], now: Timestamp, zone: &TimeZone) -> Vec<String> 
     entries.iter().flat_map(line).collect()
 }
 
+/// An entry as [`lines`] shows it, without its time and what stands below a death.
+pub fn words(entry: &Entry, now: Timestamp, zone: &TimeZone) -> String {
+    let (lines, local) = (lines(std::slice::from_ref(entry), now, zone), LocalTime::new(now, zone));
+    let (line, time) = (lines.first().map(String::as_str).unwrap_or_default(), local.time(entry.at));
+    line.strip_prefix(&time).unwrap_or(line).trim_start().to_owned()
+}
+
 fn below(death: &Ending) -> Vec<String> {
     let summary = Some(death.summary()).filter(|it| !it.is_empty()).map(|it| format!("    {it}"));
     let screen = death.last_screen.iter().map(|line| width::cut(&format!("    | {line}"), COLUMNS));

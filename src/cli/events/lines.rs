@@ -82,8 +82,8 @@ pub fn of_feed(line: &[u8], histories_are_known: bool) -> Option<Line> {
 
 /// An entry of a history.
 pub fn of_history(happened: &Happened) -> Line {
-    let Happened { identity, entry } = happened;
-    let text = in_words(entry, &LocalTime::new(entry.at, &TimeZone::UTC));
+    let Happened { identity, entry, .. } = happened;
+    let text = rendering::words(entry, entry.at, &TimeZone::UTC);
     Line {
         at: entry.latest(),
         from: From::History,
@@ -97,19 +97,14 @@ pub fn of_history(happened: &Happened) -> Line {
     }
 }
 
-/// An entry as `explain` shows it, without its time and what stands below a death.
-fn in_words(entry: &Entry, local: &LocalTime) -> String {
-    let lines = rendering::lines(std::slice::from_ref(entry), local.now(), local.zone());
-    let (line, time) = (lines.first().map(String::as_str).unwrap_or_default(), local.time(entry.at));
-    line.strip_prefix(&time).unwrap_or(line).trim_start().to_owned()
-}
-
 impl Line {
     /// The line for people: `10:02:16 gastown/witness: session is gone → confirming`.
     pub fn text(&self, local: &LocalTime) -> String {
         let time = local.time(self.at);
         match (&self.agent, &self.entry) {
-            (Some(agent), Some(entry)) => format!("{time} {agent}: {}", in_words(entry, local)),
+            (Some(agent), Some(entry)) => {
+                format!("{time} {agent}: {}", rendering::words(entry, local.now(), local.zone()))
+            }
             _ => format!("{time} {}", local.text(&self.text)),
         }
     }
@@ -162,7 +157,7 @@ mod tests {
         let until = "2026-11-25T10:00:30Z".parse().unwrap();
         let entry = Entry::new(Kind::Change, at, "died: crashed", "restart 2 waits").because("crashed");
         let entry = entry.leading_to(Phase::Waiting, Some(until));
-        let line = of_history(&Happened { identity: "r/witness".into(), entry });
+        let line = of_history(&Happened { identity: "r/witness".into(), text: String::new(), entry });
         let expected = "12:00:00 r/witness: died: crashed → waiting: restart 2 waits, next try 12:00:30";
         assert_eq!(line.text(&local()), expected);
         assert_eq!(

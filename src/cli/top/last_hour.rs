@@ -78,7 +78,11 @@ mod tests {
 
     fn happened(minute: i64, whose: &str, code: &str, death: bool) -> Happened {
         let entry = Entry::new(Kind::Change, at(minute), "seen", "").because(code);
-        Happened { identity: whose.into(), entry: entry.dying(death.then(Ending::default)) }
+        Happened {
+            identity: whose.into(),
+            text: String::new(),
+            entry: entry.dying(death.then(Ending::default)),
+        }
     }
 
     #[test]

@@ -238,7 +238,7 @@ fn what_happened_is_kept_once_and_for_an_hour() {
         let entry = Entry::new(Kind::Change, at(second), "died", "").because("crashed");
         let death = Ending { last_screen: vec!["its screen".into()], ..Ending::default() };
         let entry = Entry { last: last.map(at), ..entry.dying(Some(death)) };
-        Happened { identity: "deacon".into(), entry }
+        Happened { identity: "deacon".into(), text: String::new(), entry }
     };
     let mut model = town();
     let sent = serde_json::json!({"happened": [happened(50, None)]}).to_string();

@@ -17,8 +17,9 @@ use super::{
 };
 use crate::{
     cli::{events::lines::of_history, status::page},
-    control::{acting::At, report::ProblemReport, severity::Severity, summary},
+    control::{acting::At, report::ProblemReport, summary},
     local_time::LocalTime,
+    ports::problems::Severity,
     width,
 };
 
@@ -119,18 +120,15 @@ fn problems(problems: &[ProblemReport], most: usize, width: usize, local: &Local
 }
 
 fn problem_line(problem: &ProblemReport, local: &LocalTime) -> String {
-    let word = match problem.severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    };
     let since = problem.since.map(|since| format!(" ({})", local.age(since))).unwrap_or_default();
-    format!("{word}{since}: {}", local.text(&problem.text))
+    format!("{}{since}: {}", problem.severity_word(), local.text(&problem.text))
 }
 
 fn severity(problem: &ProblemReport) -> Style {
     match problem.severity {
-        Severity::Error => Style::new().fg(Color::Red),
+        Severity::Critical => Style::new().fg(Color::Red),
         Severity::Warning => Style::new().fg(Color::Yellow),
+        Severity::Info => Style::new(),
     }
 }
 

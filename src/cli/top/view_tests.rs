@@ -95,7 +95,7 @@ fn happened() -> Vec<Happened> {
     let entry = |time: &str, whose: &str, seen: &str, code: &str, state: Option<Phase>| {
         let entry = Entry::new(Kind::Change, at(time), seen, "").because(code);
         let entry = entry.dying((code == "crashed").then(Ending::default));
-        Happened { identity: whose.into(), entry: Entry { state, ..entry } }
+        Happened { identity: whose.into(), text: String::new(), entry: Entry { state, ..entry } }
     };
     let crashed = "died: crashed (process exited: SIGKILL (137))";
     vec![

@@ -6,10 +6,7 @@ use serde_json::Value;
 
 use super::seconds;
 use crate::{
-    control::{
-        report::{ActorReport, AgentReport, StatusReport},
-        severity::Severity,
-    },
+    control::report::{ActorReport, AgentReport, ProblemReport, StatusReport},
     ports::metrics::{
         Page,
         table::{self, Row},
@@ -32,10 +29,7 @@ pub fn onto(page: &mut Page, report: &StatusReport, log: Option<u64>) {
     }
     page.put(&table::LATE_PARTS, report.heartbeat.late.len() as f64);
     put_counts(page, &table::ACTORS, &["running", "silent", "suspended"], report.actors.iter().map(actor));
-    let severities = report.problem_list.iter().map(|problem| match problem.severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    });
+    let severities = report.problem_list.iter().map(ProblemReport::severity_word);
     put_counts(page, &table::PROBLEMS, &["error", "warning"], severities);
     if let Some(gates) = &report.gates {
         let open = ["emergency_stop", "town_shutdown"];

@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     path::PathBuf,
     time::Duration,
 };
@@ -17,9 +18,9 @@ use self::{
     shown::Shown,
     table::{Section, section, settings_table},
     values::{
-        count, dialect, dialogs, factor, interval, level, listen, memory_max, naming, optional_amount,
-        optional_percent, optional_switch, optional_text, optional_url, pause, resume, roles, socket_name,
-        socket_path, switch, text, usage_limits, webhook_shape, whole,
+        absolute_path, count, dialect, dialogs, factor, hosts, interval, level, listen, memory_max, naming,
+        optional_amount, optional_percent, optional_switch, optional_text, optional_url, pause, resume,
+        roles, socket_name, switch, text, usage_limits, webhook_shape, whole,
     },
 };
 use crate::town::{
@@ -88,7 +89,7 @@ settings_table! {
         /// `-L`; beats `GT_TMUX_SOCKET`.
         socket_name: Option<String> = None, socket_name;
         /// `-S`; beats the name.
-        socket_path: Option<PathBuf> = None, socket_path;
+        socket_path: Option<PathBuf> = None, absolute_path;
         /// Time between two full scans when nothing happens.
         sweep: Duration = 60 * SECOND, interval;
         /// How sessions are named.
@@ -354,10 +355,14 @@ settings_table! {
         timeout: Duration = 10 * SECOND, interval;
     }
 
-    /// The HTTP listener, beside the socket.
+    /// The endpoint on the network, beside the socket: a page and read-only answers.
     http: Http {
-        /// Address to listen on.
-        listen: Option<String> = None, listen;
+        /// Address and port to listen on; `None`: nothing listens.
+        listen: Option<SocketAddr> = None, listen;
+        /// The file with the token that every request must show; `None`: none is asked for, on a loopback address only.
+        token_file: Option<PathBuf> = None, absolute_path;
+        /// Other names by which requests may reach it, each with or without a port.
+        hosts: BTreeSet<String> = BTreeSet::new(), hosts;
     }
 
     /// The log.

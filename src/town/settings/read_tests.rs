@@ -50,9 +50,6 @@ fn every_documented_key_takes_effect_on_its_own() {
         });
     for (section, keys) in sections {
         for (key, default) in keys.as_object().unwrap().iter().filter(|(_, value)| !value.is_object()) {
-            if (&section[..], key.as_str()) == (&["http"], "listen") {
-                continue; // refused, until there is a listener
-            }
             let name = format!("{}.{key}", section.join("."));
             let file = |value: &str| {
                 let (open, close) =
@@ -74,6 +71,7 @@ fn every_documented_key_takes_effect_on_its_own() {
                 "\"7GiB\"",
                 "\"https://a.example/b\"",
                 "\"slack\"",
+                "\"127.0.0.1:7\"",
                 "77",
                 "3.25",
                 &flipped,
@@ -87,7 +85,7 @@ fn every_documented_key_takes_effect_on_its_own() {
             assert_eq!(seen.insert(changed, name.clone()), None, "{name} changes what another key changes");
         }
     }
-    assert_eq!(seen.len(), 87);
+    assert_eq!(seen.len(), 90);
 }
 
 #[test]
@@ -331,9 +329,34 @@ fn mistakes_in_ours_name_key_line_and_column() {
             "settings/supervisor.json:1:19: log.level: nothing is logged at \"trace\"",
         ),
         (
-            "a listener there is not",
-            "{\"http\": {\"listen\": \"127.0.0.1:80\"}}",
-            "settings/supervisor.json:1:21: http.listen: there is no listener on the network yet",
+            "a name in place of an address",
+            "{\"http\": {\"listen\": \"localhost:8642\"}}",
+            "settings/supervisor.json:1:21: http.listen: expected an IP address with a port from 1 to 65535",
+        ),
+        (
+            "an address without a port",
+            "{\"http\": {\"listen\": \"127.0.0.1\"}}",
+            "settings/supervisor.json:1:21: http.listen: expected an IP address with a port",
+        ),
+        (
+            "port 0, which nobody could find",
+            "{\"http\": {\"listen\": \"127.0.0.1:0\"}}",
+            "settings/supervisor.json:1:21: http.listen: expected an IP address with a port",
+        ),
+        (
+            "a URL in place of a host",
+            "{\"http\": {\"hosts\": [\"https://town.example\"]}}",
+            "settings/supervisor.json:1:20: http.hosts: expected a host such as",
+        ),
+        (
+            "any host",
+            "{\"http\": {\"hosts\": [\"*\"]}}",
+            "settings/supervisor.json:1:20: http.hosts: expected a host such as",
+        ),
+        (
+            "a token file that depends on where one is",
+            "{\"http\": {\"token_file\": \"token\"}}",
+            "settings/supervisor.json:1:25: http.token_file: it must be an absolute path",
         ),
         (
             "no kind of question",

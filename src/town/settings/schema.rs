@@ -91,7 +91,7 @@ fn read_by(reader: &str) -> Map<String, Value> {
         "optional_url" => or_null(json!({"type": "string", "pattern": "^https?://"})),
         "webhook_shape" => json!({"enum": ["json", "slack", "discord", null]}),
         "socket_name" => or_null(json!({"type": "string", "pattern": "^[^/]+$"})),
-        "socket_path" => or_null(json!({"type": "string", "pattern": "^/"})),
+        "absolute_path" => or_null(json!({"type": "string", "pattern": "^/"})),
         "usage_limits" => or_null(json!({"type": "array", "items": {"type": "string", "format": "regex"}})),
         "dialogs" => {
             let names = Dialog::ALL.into_iter().filter(|it| it.may_be_answered()).map(Dialog::name);
@@ -106,7 +106,10 @@ fn read_by(reader: &str) -> Map<String, Value> {
         "resume" => json!({"enum": ["same", "fresh", null]}),
         "naming" => json!({"enum": ["rig", "prefix"]}),
         "level" => json!({"enum": ["error", "warn", "info", "debug"]}),
-        "listen" => json!({"type": "null"}),
+        "listen" => or_null(
+            json!({"type": "string", "pattern": r"^(\[[0-9a-fA-F:.]+\]|[0-9.]+):[0-9]+$", "examples": ["127.0.0.1:8642"]}),
+        ),
+        "hosts" => or_null(json!({"type": "array", "items": {"type": "string", "pattern": "^[^/@*]+$"}})),
         unknown => {
             json!({"not": {}, "$comment": format!("no schema for the reader {unknown}: add it to {}", file!())})
         }

@@ -1,6 +1,6 @@
 //! Settings as they would be written in `settings/supervisor.json`, key by key. Pure.
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde_json::{Map, Value, json};
 
@@ -47,6 +47,7 @@ macro_rules! as_text {
 as_text! {
     Duration: |it| go_duration::short(*it),
     PathBuf: |it| it.to_string_lossy().into_owned(),
+    SocketAddr: SocketAddr::to_string,
     Amount: |it| match it {
         Amount::Bytes(bytes) => bytes::exact(*bytes),
         Amount::Percent(_) => it.to_string(),
@@ -154,6 +155,7 @@ mod tests {
             "dialogs": {"answer": ["trust_folder"]},
             "usage_limit": {"quiet": "23:00-07:05", "patterns": ["limit reached"], "wake_except": []},
             "tmux": {"socket_path": "/tmp/x", "naming": "prefix"},
+            "http": {"listen": "[::1]:8642", "token_file": "/etc/token", "hosts": ["town.example:8443"]},
             "log": {"level": "debug"},
         });
         for dialect in Dialect::ALL {

@@ -6,10 +6,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    net::SocketAddr,
     path::PathBuf,
     time::Duration,
 };
 
+use hyper::http::uri::Authority;
 use jiff::civil::Time;
 use serde_json::Value;
 
@@ -174,8 +176,8 @@ pub fn socket_name(value: &Value) -> Converted<Option<String>> {
     }
 }
 
-/// The absolute path of a tmux socket (`-S`), or `null` for none.
-pub fn socket_path(value: &Value) -> Converted<Option<PathBuf>> {
+/// An absolute path, or `null` for none.
+pub fn absolute_path(value: &Value) -> Converted<Option<PathBuf>> {
     match optional_text(value)?.map(PathBuf::from) {
         Some(path) if !path.is_absolute() => Err("it must be an absolute path".to_owned()),
         path => Ok(path),
@@ -324,14 +326,23 @@ pub fn level(value: &Value) -> Converted<LogLevel> {
     }
 }
 
-/// `http.listen`: always refused, because the listener does not exist.
-pub fn listen(value: &Value) -> Converted<Option<String>> {
-    match optional_text(value)? {
-        None => Ok(None),
-        Some(_) => Err("there is no listener on the network yet; leave the key out, and ask over \
-                        daemon/supervisor.sock"
-            .to_owned()),
-    }
+/// An IP address with a port, or `null` for none. A name is refused: what it means may change.
+pub fn listen(value: &Value) -> Converted<Option<SocketAddr>> {
+    let Some(text) = optional_text(value)? else { return Ok(None) };
+    let address = text.parse::<SocketAddr>().ok().filter(|address| address.port() != 0);
+    let what = "an IP address with a port from 1 to 65535, such as \"127.0.0.1:8642\" or \"[::1]:8642\"";
+    address.map(Some).ok_or_else(|| expected(what, value))
+}
+
+/// A list of hosts as a browser names them: `town.example`, `town.example:8443`; or `null` for none.
+pub fn hosts(value: &Value) -> Converted<BTreeSet<String>> {
+    let host = |text: String| {
+        let authority = text.parse::<Authority>().ok();
+        let is_host = authority.is_some_and(|it| !it.host().is_empty() && !text.contains(['@', '*']));
+        let what = "a host such as \"town.example\" or \"town.example:8443\", without a scheme";
+        if is_host { Ok(text.to_ascii_lowercase()) } else { Err(expected(what, &text.into())) }
+    };
+    optional_texts(value)?.unwrap_or_default().into_iter().map(host).collect()
 }
 
 /// The value of an environment variable of this name, for the commands we run.

@@ -1,6 +1,11 @@
 //! The clocks, the hints and the control socket of the world.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use gastown_supervisor::{
@@ -13,7 +18,7 @@ use gastown_supervisor::{
     },
 };
 use jiff::tz::TimeZone;
-use tokio::sync::watch;
+use tokio::{net::TcpListener, sync::watch};
 
 use super::{World, wall_at};
 
@@ -85,5 +90,13 @@ impl FsWatcher for World {
 impl ControlListener for World {
     async fn open(&self, _: &TownPaths, _: Option<Arc<Bound>>) -> io::Result<Option<Opened>> {
         Ok(None)
+    }
+
+    async fn listen(&self, _: SocketAddr) -> io::Result<TcpListener> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    async fn token(&self, _: &Path) -> io::Result<Vec<u8>> {
+        Err(io::ErrorKind::NotFound.into())
     }
 }
