@@ -28,7 +28,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
         "sessions, processes, commands, databases, transcripts, the network",
         &["sessions", "processes", "commands", "sqlite", "transcripts", "network"],
     ),
-    ("a Gas Town on disk", &["town"]),
+    ("a town on disk: a Gas Town, or one file", &["town", "agents_file"]),
     (
         "the ground",
         &[
@@ -36,6 +36,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
             "clock",
             "go_duration",
             "local_time",
+            "nearest",
             "panics",
             "quotation",
             "secrets",
