@@ -12,7 +12,7 @@
 use std::{env, fs, path::Path};
 
 use gastown_supervisor::{
-    Explanation, StatusReport,
+    Explanation, StatusReport, agents_file,
     town::{events::Event, settings::Settings},
 };
 use schemars::{JsonSchema, generate::SchemaSettings};
@@ -24,8 +24,9 @@ fn written<T: JsonSchema>() -> Value {
     generator.into_root_schema_for::<T>().to_value()
 }
 
-fn all() -> [(&'static str, Value); 4] {
+fn all() -> [(&'static str, Value); 5] {
     [
+        ("agents", agents_file::schema::file()),
         ("settings", Settings::schema()),
         ("status", written::<StatusReport>()),
         ("explanation", written::<Explanation>()),
@@ -57,7 +58,7 @@ fn the_committed_schemas_are_those_of_the_types() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    assert_eq!(names, ["event.json", "explanation.json", "settings.json", "status.json"]);
+    assert_eq!(names, ["agents.json", "event.json", "explanation.json", "settings.json", "status.json"]);
 }
 
 /// The schemas fit what is really written, as far as the names of keys and which of them are always there.
@@ -87,4 +88,29 @@ fn what_is_written_has_their_keys() {
             assert!(settings["properties"][section]["properties"][key].is_object(), "{section}.{key}");
         }
     }
+
+    let schema = agents_file::schema::file();
+    let agent = &schema["properties"]["agents"]["additionalProperties"];
+    let file: toml::Value = toml::from_str(include_str!("fixtures/agents/full.toml")).unwrap();
+    fn has(schema: &Value, value: &toml::Value, path: &str) {
+        let (Some(table), Some(properties)) = (value.as_table(), schema["properties"].as_object()) else {
+            return;
+        };
+        for (key, value) in table {
+            let path = format!("{path}.{key}");
+            has(properties.get(key).unwrap_or_else(|| panic!("{path} is not in the schema")), value, &path);
+        }
+    }
+    has(&schema, &file, "");
+    file["agents"].as_table().unwrap().iter().for_each(|(name, table)| has(agent, table, name));
+    let defaults = &schema["properties"]["defaults"]["properties"];
+    assert!(defaults["after"].is_null() && defaults["restart"]["enum"].is_array());
+    assert!(
+        schema["properties"]["deacon"].is_null()
+            && schema["properties"]["start"]["properties"]["by_gt"].is_null()
+    );
+    assert!(
+        !schema.to_string().contains("no schema for the reader"),
+        "every reader of agents.toml has a schema"
+    );
 }

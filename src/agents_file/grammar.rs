@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::schema;
 use super::values::{
     Kind, RestartWhen, StopSignal, command, directory, environment, kind, memory_limit, names, prose,
-    restart_when, session_name, stop_signal,
+    replicas, restart_when, session_name, stop_signal,
 };
 use crate::town::settings::{
     Resume, SecretUrl, Settings,
@@ -42,7 +42,7 @@ section! {
         /// Variables of its session, on top of those in `[defaults]`.
         env: BTreeMap<String, String> = BTreeMap::new(), environment;
         /// This many agents of this kind, each with a number behind its name, from 1; without it one without a number.
-        replicas: Option<u32> = None, whole(1, 1_000_000);
+        replicas: Option<u32> = None, replicas;
         /// The agents that must work before it is started.
         after: Vec<String> = Vec::new(), names;
         /// The exact name of its tmux session; without it the agent's name.
@@ -100,8 +100,7 @@ section! {
 pub const OWN_KEYS: [&str; 4] = ["agents", "defaults", "limits", "socket"];
 
 /// The keys that an agent may have and `[defaults]` may not.
-const NO_DEFAULT: [&str; 4] =
-    ["defaults.after", "defaults.health", "defaults.replicas", "defaults.session"];
+const NO_DEFAULT: [&str; 4] = ["defaults.after", "defaults.health", "defaults.replicas", "defaults.session"];
 
 /// Settings that are about Gas Town, or that are said of each agent here.
 const NOT_HERE: [&str; 22] = [

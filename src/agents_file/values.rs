@@ -18,7 +18,7 @@ use crate::{
         settings::{
             amount::Amount,
             shown::Shown,
-            values::{Converted, amount, text},
+            values::{Converted, amount, count, text},
         },
     },
 };
@@ -105,6 +105,12 @@ impl Kind {
     /// Its name in the file.
     pub fn as_str(self) -> &'static str {
         self.0
+    }
+
+    /// The name of its program; any other has none.
+    #[cfg(any(test, feature = "test-support"))]
+    pub fn program(self) -> Option<&'static str> {
+        KINDS.iter().find(|(name, _)| *name == self.0).and_then(|(_, program)| *program)
     }
 }
 
@@ -197,7 +203,10 @@ fn is_variable(name: &str) -> bool {
 pub fn variable_name(name: &str) -> Result<(), String> {
     match is_variable(name) {
         true => Ok(()),
-        false => Err("the name of a variable has letters, digits and `_`, and does not begin with a digit".to_owned()),
+        false => {
+            Err("the name of a variable has letters, digits and `_`, and does not begin with a digit"
+                .to_owned())
+        }
     }
 }
 
@@ -233,8 +242,14 @@ pub fn agent_name(name: &str) -> Result<AgentName, String> {
 /// A list of names of agents; whether there are such is found out when all are known.
 pub fn names(value: &Value) -> Converted<Vec<String>> {
     let list = value.as_array().ok_or_else(|| expected("a list of names such as [\"db\"]", value))?;
-    let name = |value: &Value| value.as_str().map(str::to_owned).ok_or_else(|| expected("a name in quotes", value));
+    let name =
+        |value: &Value| value.as_str().map(str::to_owned).ok_or_else(|| expected("a name in quotes", value));
     list.iter().map(name).collect()
+}
+
+/// A number of replicas; the limit of it is in the file.
+pub fn replicas(value: &Value) -> Converted<Option<u32>> {
+    count(value).map(Some)
 }
 
 /// The exact name of a tmux session.
@@ -242,7 +257,10 @@ pub fn session_name(value: &Value) -> Converted<Option<String>> {
     let name = text(value)?;
     let is_plain = |c: char| (c.is_ascii_graphic() || c == ' ') && !matches!(c, '.' | ':');
     if !name.chars().all(is_plain) {
-        return Err("the name of a session has letters, digits, spaces and signs of ASCII, and no '.' or ':'".to_owned());
+        return Err(
+            "the name of a session has letters, digits, spaces and signs of ASCII, and no '.' or ':'"
+                .to_owned(),
+        );
     }
     // What tmux reads as an id, a pattern or a relative place.
     if !name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') {

@@ -11,6 +11,9 @@ use serde_json::{Value, value::RawValue};
 use super::toml_document::{self, TomlValue};
 use crate::town::reading::{self, FileProblem, Place};
 
+/// At most this many mistakes are reported of one table, and of the syntax of a file.
+pub const MOST_MISTAKES: usize = 100;
+
 /// One key of the file with its value, or one value of a list.
 #[derive(Debug, Clone)]
 pub struct Entry<'a> {

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::{
     Patrol, Patrols, Restart, Settings,
-    document::{self, Entry},
+    document::{self, Entry, MOST_MISTAKES},
     table::Section,
     values::{
         count, factor, gt_interval, interval, optional_integer, optional_texts, pause, switch, variable,
@@ -85,14 +85,15 @@ fn read_ours(path: &Path, bytes: &[u8], settings: &mut Settings) -> Vec<FileProb
     mistakes
 }
 
-/// At most this many mistakes are reported of one table, and of the syntax of a file.
-pub const MOST_MISTAKES: usize = 100;
-
 /// Whether a key, by its whole path (`start.memory.max`), may be given in this kind of file.
 pub type IsHere<'a> = &'a dyn Fn(&str) -> bool;
 
 /// Reads those entries that are sections of the settings, strictly.
-pub fn read_sections(entries: &[Entry<'_>], settings: &mut Settings, is_here: IsHere<'_>) -> Vec<FileProblem> {
+pub fn read_sections(
+    entries: &[Entry<'_>],
+    settings: &mut Settings,
+    is_here: IsHere<'_>,
+) -> Vec<FileProblem> {
     let mut mistakes = Vec::new();
     for entry in entries.iter().filter(|entry| is_here(entry.key())) {
         let Some(section) = settings.section(entry.key()) else { continue };

@@ -47,7 +47,7 @@ macro_rules! section {
         #[cfg(feature = "test-support")]
         impl $Section {
             /// Its JSON schema.
-            fn schema() -> serde_json::Value {
+            pub(crate) fn schema() -> serde_json::Value {
                 schema::section(
                     &[$(stringify!($about)),*],
                     &[$((stringify!($key), &[$(stringify!($meaning)),*], stringify!($reader)),)*],

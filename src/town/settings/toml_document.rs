@@ -10,10 +10,7 @@ use toml::{
     de::{DeArray, DeInteger, DeTable, DeValue, Error},
 };
 
-use super::{
-    document::{Entry, Raw},
-    read::MOST_MISTAKES,
-};
+use super::document::{Entry, MOST_MISTAKES, Raw};
 use crate::town::reading::{self, FileProblem, Place};
 
 /// A value of a file.
@@ -125,7 +122,9 @@ pub(super) fn value(value: TomlValue<'_>) -> Result<Value, String> {
             number.map(Value::Number).ok_or_else(|| "expected a finite number".to_owned())
         }
         TomlValue::Other(DeValue::Boolean(value)) => Ok(Value::Bool(*value)),
-        TomlValue::Other(DeValue::Datetime(_)) => Err("a date is no value here; a text is written in quotes".to_owned()),
+        TomlValue::Other(DeValue::Datetime(_)) => {
+            Err("a date is no value here; a text is written in quotes".to_owned())
+        }
         TomlValue::Other(DeValue::Array(list)) => array(list),
         TomlValue::Other(DeValue::Table(table)) => self::value(TomlValue::Table(table)),
     }
