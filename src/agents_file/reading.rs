@@ -108,6 +108,9 @@ fn read_variables(entry: &Entry<'_>, env: &mut BTreeMap<String, String>) -> Vec<
     };
     let mut mistakes = Vec::new();
     for entry in variables {
+        if mistakes.len() >= MOST_MISTAKES {
+            break;
+        }
         if let Err(reason) = variable_name(entry.key()) {
             mistakes.push(entry.wrong_key(reason));
         }
@@ -116,7 +119,6 @@ fn read_variables(entry: &Entry<'_>, env: &mut BTreeMap<String, String>) -> Vec<
             Err(reason) => mistakes.push(entry.wrong_value(reason)),
         }
     }
-    mistakes.truncate(MOST_MISTAKES);
     mistakes
 }
 

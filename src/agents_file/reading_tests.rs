@@ -7,7 +7,9 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    agents_file::values::{RestartWhen, Socket},
+    agent::program::provider,
+    agents_file::values::{KINDS, RestartWhen, Socket},
+    town::dialect::Dialect,
     town::settings::{Resume, amount::Amount, read::SettingsError, shown::keys_of},
 };
 
@@ -27,7 +29,7 @@ fn plan(text: &str) -> Plan {
 
 fn mistakes(text: &str) -> Vec<String> {
     match read_text(text) {
-        Ok(plan) => panic!("{text:?} is read as {plan}"),
+        Ok(plan) => vec![format!("it is read as {plan}")],
         Err(SettingsError(mistakes)) => mistakes.iter().map(ToString::to_string).collect(),
     }
 }
@@ -102,10 +104,11 @@ fn what_a_short_file_means() {
 #[test]
 fn every_mistake_is_at_its_line_and_column() {
     let agent = |line: &str| format!("[agents.a]\ncommand = \"x\"\n{line}\n");
+    let mut wrong = Vec::new();
     for (name, text, expected) in [
         // The syntax of TOML.
         ("empty", String::new(), "1:1: it is empty"),
-        ("no TOML", "what?".into(), "1:5: "),
+        ("no TOML", "what\n".into(), "1:5: key with no value"),
         ("a text without quotes", agent("restart = no"), "3:11: a text is written in quotes: \"no\""),
         ("a value that is missing", agent("restart ="), "3:10: "),
         ("a key given twice", agent("command = \"y\""), "3:1: duplicate key"),
@@ -360,11 +363,22 @@ fn every_mistake_is_at_its_line_and_column() {
     ] {
         let found = mistakes(&text);
         let line = format!("agents.toml:{expected}");
-        assert!(found.len() == 1 && found[0].starts_with(&line), "{name}: {found:#?}\nexpected {line}");
+        if found.len() != 1 || !found[0].starts_with(&line) {
+            wrong.push(format!("{name}: {found:#?}\nexpected {line}"));
+        }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let long = "x".repeat(63);
     let text = format!("[agents.{long}]\ncommand = \"x\"\nreplicas = 2\n");
     assert!(mistakes(&text)[0].contains("the name is longer than 64 characters"));
+}
+
+#[test]
+fn the_kinds_are_programs_that_are_known() {
+    for (name, program) in KINDS {
+        let known = provider::preset_in(Dialect::V1, name).map(|preset| preset.command);
+        assert_eq!(known.as_deref(), program, "{name}");
+    }
 }
 
 #[test]

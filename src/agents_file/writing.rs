@@ -51,21 +51,31 @@ restart = \"unless-stopped\" # always | on-failure | unless-stopped | no
 /// The file for these programs, which were found on `PATH`, and these sessions of the user's tmux server. Agents in it are remarks: the
 /// user takes the `#` away from those that are to run.
 pub fn init(programs: &[Kind], sessions: &[FoundSession], around: &Path) -> String {
-    let mut text = HEAD.to_owned();
-    let agents: Vec<String> = match programs {
-        [] => vec!["[agents.worker]\ncommand = \"./worker\"\n".to_owned()],
-        programs => programs.iter().map(|kind| example(*kind)).collect(),
+    let mut taken: Vec<String> = Vec::new();
+    let mut free = |name: &str, taken_too: &dyn Fn(&str) -> bool| {
+        let name = free_name(name, &|name| taken_too(name) || taken.iter().any(|it| it == name));
+        taken.push(name.clone());
+        name
     };
+    // Sessions go first: their agents have their names, and no other agent may have them.
+    let running: Vec<String> =
+        sessions.iter().map(|session| lines(&free(&session.name, &|_| false), session, around)).collect();
+    let is_session = |name: &str| sessions.iter().any(|session| session.name == name);
+    let examples: Vec<String> = match programs {
+        [] => vec![example(&free("worker", &is_session), "./worker")],
+        programs => {
+            let of = |kind: &Kind| {
+                example(&free(kind.as_str(), &is_session), kind.program().unwrap_or("./worker"))
+            };
+            programs.iter().map(of).collect()
+        }
+    };
+    let mut text = HEAD.to_owned();
     text.push_str("\n# Take the `#` away from what is to run here.\n");
-    agents.iter().for_each(|agent| text.push_str(&format!("\n{}", remark(agent))));
-    if !sessions.is_empty() {
+    examples.iter().for_each(|agent| text.push_str(&format!("\n{}", remark(agent))));
+    if !running.is_empty() {
         text.push_str("\n# These run in your tmux server now; with them goes the line `socket = \"default\"` above `[defaults]`.\n");
-    }
-    let mut taken: Vec<String> = programs.iter().map(|kind| kind.as_str().to_owned()).collect();
-    for session in sessions {
-        let name = free_name(&session.name, &|name| taken.iter().any(|it| it == name));
-        text.push_str(&format!("\n{}", remark(&lines(&name, session, around))));
-        taken.push(name);
+        running.iter().for_each(|agent| text.push_str(&format!("\n{}", remark(agent))));
     }
     text
 }
@@ -90,11 +100,9 @@ pub fn adopt(
     Ok((whole, name))
 }
 
-fn example(kind: Kind) -> String {
-    let program = kind.program().unwrap_or("./worker");
+fn example(name: &str, program: &str) -> String {
     format!(
-        "[agents.{}]\ncommand = {}\nprompt = \"Read HANDOFF.md and go on.\"\nmemory.max = \"8G\"\n",
-        kind.as_str(),
+        "[agents.{name}]\ncommand = {}\nprompt = \"Read HANDOFF.md and go on.\"\nmemory.max = \"8G\"\n",
         quoted(program)
     )
 }

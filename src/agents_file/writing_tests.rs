@@ -38,10 +38,10 @@ fn a_first_file() {
     assert_eq!(
         plan(&uncommented(&text)).to_string(),
         "4 agents on its own tmux server, started in this order:\n  \
-         claude: claude in /town, restart unless-stopped\n  \
+         claude-2: claude in /town, restart unless-stopped\n  \
          cursor: cursor in /town, restart unless-stopped\n  \
          work: codex in /town/src, restart unless-stopped\n  \
-         claude-2: plain in /town, restart unless-stopped, session claude",
+         claude: plain in /town, restart unless-stopped",
         "{text}"
     );
     assert!(plan(&init(&[], &[], Path::new("/town"))).agents.is_empty());

@@ -44,10 +44,13 @@ impl<'a> TomlDocument<'a> {
     pub fn parse(file: &'a Path, bytes: &'a [u8]) -> Result<Self, Vec<FileProblem>> {
         let text = reading::text(file, bytes).map_err(|problem| vec![problem])?;
         let (table, errors) = DeTable::parse_recoverable(text);
-        match errors.is_empty() {
-            true => Ok(TomlDocument { file, text, table }),
-            false => Err(errors.iter().take(MOST_MISTAKES).map(|error| problem(file, text, error)).collect()),
+        if errors.is_empty() {
+            return Ok(TomlDocument { file, text, table });
         }
+        let mut problems: Vec<FileProblem> =
+            errors.iter().take(MOST_MISTAKES).map(|error| problem(file, text, error)).collect();
+        problems.sort_by_key(|problem| problem.place);
+        Err(problems)
     }
 
     /// Its keys with their values.
