@@ -186,6 +186,29 @@ fn imports_point_downwards() {
     assert!(upwards.is_empty(), "{upwards}");
 }
 
+/// A town of one file is another source of what the core asks about: nothing that keeps or watches agents learns where it came from.
+#[test]
+fn the_core_does_not_know_the_agents_file() {
+    let core = [
+        "agent",
+        "alerts",
+        "deaths",
+        "deps",
+        "ledger",
+        "operator",
+        "ports",
+        "roles",
+        "supervision",
+        "town",
+        "watchers",
+    ];
+    for (module, imports) in graph() {
+        let is_core = module.first().is_some_and(|folder| core.contains(&folder.as_str()));
+        let file = imports.iter().find(|other| other.first().is_some_and(|folder| folder == "agents_file"));
+        assert!(!is_core || file.is_none(), "{} imports {file:?}", module.join("::"));
+    }
+}
+
 #[test]
 fn no_circle_of_imports_is_large() {
     let graph = graph();

@@ -264,7 +264,12 @@ fn definition(
     let table = agent.table.values.clone();
     Definition {
         name: name.clone(),
-        session: table.session.clone().unwrap_or_else(|| name.to_string()),
+        // With replicas it was refused, and says nothing of any of them.
+        session: table
+            .session
+            .clone()
+            .filter(|_| table.replicas.is_none())
+            .unwrap_or_else(|| name.to_string()),
         dir,
         kind: table.kind.unwrap_or_else(|| Kind::of_command(table.command.as_deref().unwrap_or_default())),
         after,

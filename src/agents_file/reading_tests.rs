@@ -182,7 +182,7 @@ fn every_mistake_is_at_its_line_and_column() {
             "[agents.\"\"]\ncommand = \"x\"\n".into(),
             "1:9: agents: agent name \"\" is not usable: it is empty",
         ),
-        ("a name below a name", "[agents.a.b]\ncommand = \"x\"\n".into(), "1:11: agents.a.b: unknown key"),
+        ("a name below a name", agent("[agents.a.b]"), "3:11: agents.a.b: unknown key"),
         // Types.
         ("agents that are no table", "agents = 7\n".into(), "1:10: agents: expected a table"),
         ("an agent that is no table", "[agents]\na = \"x\"\n".into(), "2:5: agents.a: expected a table"),
