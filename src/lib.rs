@@ -120,6 +120,7 @@ mod limits;
 #[path = ""]
 mod internals {
     pub mod agent;
+    pub mod agents_file;
     pub mod alerts;
     pub mod bytes;
     pub mod clock;
@@ -130,6 +131,7 @@ mod internals {
     pub mod go_duration;
     pub mod ledger;
     pub mod local_time;
+    pub mod nearest;
     pub mod network;
     pub mod operator;
     pub mod panics;

@@ -28,7 +28,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
         "sessions, processes, commands, databases, transcripts, the network",
         &["sessions", "processes", "commands", "sqlite", "transcripts", "network"],
     ),
-    ("a Gas Town on disk", &["town"]),
+    ("a town on disk: a Gas Town, or one file", &["town", "agents_file"]),
     (
         "the ground",
         &[
@@ -36,6 +36,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
             "clock",
             "go_duration",
             "local_time",
+            "nearest",
             "panics",
             "quotation",
             "secrets",
@@ -183,6 +184,29 @@ fn imports_point_downwards() {
     });
     let upwards: String = upwards.collect();
     assert!(upwards.is_empty(), "{upwards}");
+}
+
+/// A town of one file is another source of what the core asks about: nothing that keeps or watches agents learns where it came from.
+#[test]
+fn the_core_does_not_know_the_agents_file() {
+    let core = [
+        "agent",
+        "alerts",
+        "deaths",
+        "deps",
+        "ledger",
+        "operator",
+        "ports",
+        "roles",
+        "supervision",
+        "town",
+        "watchers",
+    ];
+    for (module, imports) in graph() {
+        let is_core = module.first().is_some_and(|folder| core.contains(&folder.as_str()));
+        let file = imports.iter().find(|other| other.first().is_some_and(|folder| folder == "agents_file"));
+        assert!(!is_core || file.is_none(), "{} imports {file:?}", module.join("::"));
+    }
 }
 
 #[test]

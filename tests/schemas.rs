@@ -12,7 +12,7 @@
 use std::{collections::BTreeSet, env, fs, path::Path};
 
 use gastown_supervisor::{
-    Explanation, StatusReport,
+    Explanation, StatusReport, agents_file,
     alerts::Alert,
     control::programs::ProgramsReport,
     town::{events::Event, settings::Settings},
@@ -26,8 +26,9 @@ fn written<T: JsonSchema>() -> Value {
     generator.into_root_schema_for::<T>().to_value()
 }
 
-fn all() -> [(&'static str, Value); 6] {
+fn all() -> [(&'static str, Value); 7] {
     [
+        ("agents", agents_file::schema::file()),
         ("settings", Settings::schema()),
         ("status", written::<StatusReport>()),
         ("explanation", written::<Explanation>()),
@@ -61,8 +62,15 @@ fn the_committed_schemas_are_those_of_the_types() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    let expected =
-        ["alert.json", "event.json", "explanation.json", "programs.json", "settings.json", "status.json"];
+    let expected = [
+        "agents.json",
+        "alert.json",
+        "event.json",
+        "explanation.json",
+        "programs.json",
+        "settings.json",
+        "status.json",
+    ];
     assert_eq!(names, expected);
 }
 
@@ -93,6 +101,31 @@ fn what_is_written_has_their_keys() {
             assert!(settings["properties"][section]["properties"][key].is_object(), "{section}.{key}");
         }
     }
+
+    let schema = agents_file::schema::file();
+    let agent = &schema["properties"]["agents"]["additionalProperties"];
+    let file: toml::Value = toml::from_str(include_str!("fixtures/agents/full.toml")).unwrap();
+    fn has(schema: &Value, value: &toml::Value, path: &str) {
+        let (Some(table), Some(properties)) = (value.as_table(), schema["properties"].as_object()) else {
+            return;
+        };
+        for (key, value) in table {
+            let path = format!("{path}.{key}");
+            has(properties.get(key).unwrap_or_else(|| panic!("{path} is not in the schema")), value, &path);
+        }
+    }
+    has(&schema, &file, "");
+    file["agents"].as_table().unwrap().iter().for_each(|(name, table)| has(agent, table, name));
+    let defaults = &schema["properties"]["defaults"]["properties"];
+    assert!(defaults["after"].is_null() && defaults["restart"]["enum"].is_array());
+    assert!(
+        schema["properties"]["deacon"].is_null()
+            && schema["properties"]["start"]["properties"]["by_gt"].is_null()
+    );
+    assert!(
+        !schema.to_string().contains("no schema for the reader"),
+        "every reader of agents.toml has a schema"
+    );
 }
 
 /// The page about alerts shows one that the schema is of, and names every kind and severity.

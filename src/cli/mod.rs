@@ -18,6 +18,7 @@ use serde::Serialize;
 use crate::{ClientError, go_duration, service::running::RunningError, terminal, town::log::journal};
 
 mod acting;
+mod agents_file;
 mod attach;
 mod clear_backoff;
 mod completing;

@@ -12,7 +12,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{
-    complain, print, print_json,
+    agents_file, complain, print, print_json,
     town::{TownArgument, asked},
 };
 use crate::{
@@ -37,14 +37,16 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "\
 With --check: exit code 0 if the file can be used, 1 if not. Each mistake is a line on stderr: file, line, column, key, reason.
+A file whose name ends in .toml is checked as an agents.toml: it is shown what it means, and what it would change.
 
 Examples:
   gastown-supervisor settings
-  gastown-supervisor settings --check /tmp/supervisor.json && mv /tmp/supervisor.json ~/gt/settings/")]
+  gastown-supervisor settings --check /tmp/supervisor.json && mv /tmp/supervisor.json ~/gt/settings/
+  gastown-supervisor settings --check agents.toml")]
 pub struct SettingsArguments {
     #[command(flatten)]
     town: TownArgument,
-    /// Check this file instead, as if it were the settings/supervisor.json of the town
+    /// Check this file instead, as if it were the settings/supervisor.json, or the agents.toml, of the town
     #[arg(long, value_name = "FILE")]
     check: Option<PathBuf>,
     /// Print JSON: `{"heartbeat.interval": {"value": "3m", "from": "default"}, …}`
@@ -56,6 +58,7 @@ pub struct SettingsArguments {
 pub fn settings(arguments: &SettingsArguments) -> anyhow::Result<ExitCode> {
     let SettingsArguments { town, check, json } = arguments;
     match check {
+        Some(file) if agents_file::is_one(file) => asked(agents_file::check(town, file)),
         Some(file) => asked(check_file(town, file)),
         None => asked(show(&town.paths()?, *json)),
     }

@@ -66,7 +66,9 @@ fn a_file_is_checked_before_it_is_put_in_place() {
     let lines: Vec<&str> = wrong.stderr.lines().collect();
     assert!(lines[0].starts_with(&format!("{name}:2:21: kill.grace: ")), "{wrong:?}");
     assert!(
-        lines[1].starts_with(&format!("{name}:3:3: hartbeat: unknown key; the keys here are ")),
+        lines[1].starts_with(&format!(
+            "{name}:3:3: hartbeat: unknown key; did you mean heartbeat? the keys here are "
+        )),
         "{wrong:?}"
     );
     // Where no town is, too.

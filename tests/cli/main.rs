@@ -11,6 +11,7 @@
 
 mod acting;
 mod adoption;
+mod agents_file;
 mod alerts;
 mod asking;
 mod at_a_glance;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
+    nearest,
     terminal::one_line,
     town::identity::{
         Identity, RigName,
@@ -110,15 +111,11 @@ pub fn close_ones(text: &str, known: &[Identity]) -> Vec<Identity> {
 /// like its counterpart: what they have in common elsewhere makes no `Ghost` of a `Toast`.
 fn distance(text: &str, spelling: &str) -> Option<usize> {
     let words = |text: &str| text.split(['/', '-']).map(str::to_owned).collect::<Vec<_>>();
-    let alike = |one: &str, other: &str| {
-        let distance = strsim::osa_distance(one, other);
-        (distance * 3 <= other.chars().count()).then_some(distance)
-    };
     let (one, other) = (words(text), words(spelling));
     if one.len() == other.len() {
-        one.iter().zip(&other).map(|(one, other)| alike(one, other)).sum()
+        one.iter().zip(&other).map(|(one, other)| nearest::distance(one, other)).sum()
     } else {
-        alike(text, spelling)
+        nearest::distance(text, spelling)
     }
 }
 

@@ -1,4 +1,4 @@
-//! A settings file as entries with their positions; both settings files are read this way.
+//! A settings file, in JSON or TOML, as entries with their positions; all settings files are read this way.
 //!
 //! Each value is parsed on its own, so that one mistake does not hide the next and every problem names line and
 //! column. [`read`](super::read) knows what the keys mean.
@@ -8,17 +8,30 @@ use std::{fmt, path::Path};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Value, value::RawValue};
 
+use super::toml_document::{self, TomlValue};
 use crate::town::reading::{self, FileProblem, Place};
 
-/// One key of the file with its value.
+/// At most this many mistakes are reported of one table, and of the syntax of a file.
+pub const MOST_MISTAKES: usize = 100;
+
+/// One key of the file with its value, or one value of a list.
 #[derive(Debug, Clone)]
 pub struct Entry<'a> {
-    file: &'a Path,
-    text: &'a str,
+    pub(super) file: &'a Path,
+    pub(super) text: &'a str,
     /// The keys that lead to it, its own last.
     pub keys: Vec<String>,
-    raw_key: &'a RawValue,
-    raw: &'a RawValue,
+    /// Where its key and its value begin, in bytes.
+    pub(super) key_at: usize,
+    pub(super) value_at: usize,
+    pub(super) raw: Raw<'a>,
+}
+
+/// A value as the file's syntax has it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Raw<'a> {
+    Json(&'a RawValue),
+    Toml(TomlValue<'a>),
 }
 
 /// The entries of a whole file, which must be one object.
@@ -26,7 +39,8 @@ pub fn open<'a>(file: &'a Path, bytes: &'a [u8]) -> Result<Vec<Entry<'a>>, FileP
     let text = reading::text(file, bytes)?;
     // The whole syntax is checked first, so that an error at the end is not hidden by one at the start.
     let raw: &RawValue = serde_json::from_str(text).map_err(|error| reading::json_problem(file, &error))?;
-    let whole = Entry { file, text, keys: Vec::new(), raw_key: raw, raw };
+    let at = offset(text, raw);
+    let whole = Entry { file, text, keys: Vec::new(), key_at: at, value_at: at, raw: Raw::Json(raw) };
     whole.entries().map_err(|reason| whole.wrong_value(reason))
 }
 
@@ -38,7 +52,11 @@ impl<'a> Entry<'a> {
 
     /// Its value.
     pub fn value(&self) -> Result<Value, String> {
-        serde_json::from_str(self.raw.get()).map_err(|error| {
+        let raw = match self.raw {
+            Raw::Json(raw) => raw,
+            Raw::Toml(value) => return toml_document::value(value),
+        };
+        serde_json::from_str(raw.get()).map_err(|error| {
             // The syntax was checked before.
             let text = error.to_string();
             match text.split(" at line ").next().unwrap_or_default() {
@@ -49,41 +67,51 @@ impl<'a> Entry<'a> {
         })
     }
 
-    /// The entries of its value, which must be an object, in order and including duplicates.
+    /// The entries of its value, which must be an object or a table, in order and including duplicates.
     pub fn entries(&self) -> Result<Vec<Entry<'a>>, String> {
+        let raw = match self.raw {
+            Raw::Json(raw) => raw,
+            Raw::Toml(value) => return toml_document::entries(self, value),
+        };
         let Entries(entries) =
-            serde_json::from_str(self.raw.get()).map_err(|_| "expected an object, that is {…}".to_owned())?;
+            serde_json::from_str(raw.get()).map_err(|_| "expected an object, that is {…}".to_owned())?;
         let below = |(key, raw_key, raw)| {
-            let keys = self.keys.iter().cloned().chain([key]).collect();
-            Entry { keys, raw_key, raw, ..self.clone() }
+            let (key_at, value_at) = (offset(self.text, raw_key), offset(self.text, raw));
+            self.below(key, key_at, value_at, Raw::Json(raw))
         };
         Ok(entries.into_iter().map(below).collect())
     }
 
+    /// The entry of this key in its value.
+    pub(super) fn below(&self, key: String, key_at: usize, value_at: usize, raw: Raw<'a>) -> Entry<'a> {
+        let keys = self.keys.iter().cloned().chain([key]).collect();
+        Entry { keys, key_at, value_at, raw, ..*self }
+    }
+
     /// A problem about its value.
     pub fn wrong_value(&self, reason: impl Into<String>) -> FileProblem {
-        self.problem(self.raw, reason.into())
+        self.problem(self.value_at, reason.into())
     }
 
     /// A problem about its key.
     pub fn wrong_key(&self, reason: impl Into<String>) -> FileProblem {
-        self.problem(self.raw_key, reason.into())
+        self.problem(self.key_at, reason.into())
     }
 
     /// Where its key is.
     pub fn place(&self) -> Place {
-        self.place_of(self.raw_key)
+        Place::of(self.text.as_bytes(), self.key_at)
     }
 
-    fn place_of(&self, raw: &RawValue) -> Place {
-        // Raw values are slices of the text.
-        let offset = (raw.get().as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
-        Place::of(self.text.as_bytes(), offset)
+    fn problem(&self, at: usize, reason: String) -> FileProblem {
+        let place = Place::of(self.text.as_bytes(), at);
+        FileProblem::whole(self.file, reason).at(place).about(&self.keys.join("."))
     }
+}
 
-    fn problem(&self, raw: &RawValue, reason: String) -> FileProblem {
-        FileProblem::whole(self.file, reason).at(self.place_of(raw)).about(&self.keys.join("."))
-    }
+/// Where a raw value is: it is a slice of the text.
+fn offset(text: &str, raw: &RawValue) -> usize {
+    (raw.get().as_ptr() as usize).saturating_sub(text.as_ptr() as usize)
 }
 
 /// An object's entries: key, the key as written, value.

@@ -32,15 +32,16 @@ use crate::town::{
 };
 
 pub mod amount;
-mod document;
+pub mod document;
 pub mod origins;
 pub mod read;
 #[cfg(feature = "test-support")]
-mod schema;
-mod shown;
-mod table;
+pub mod schema;
+pub mod shown;
+pub mod table;
+pub mod toml_document;
 mod url;
-mod values;
+pub mod values;
 
 pub use url::{SecretUrl, WebhookShape};
 pub use values::{Quiet, quiet};

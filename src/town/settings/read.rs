@@ -14,13 +14,16 @@ use serde_json::Value;
 
 use super::{
     Patrol, Patrols, Restart, Settings,
-    document::{self, Entry},
+    document::{self, Entry, MOST_MISTAKES},
     table::Section,
     values::{
         count, factor, gt_interval, interval, optional_integer, optional_texts, pause, switch, variable,
     },
 };
-use crate::town::{dialect::Dialect, dialogs::Dialog, reading::FileProblem};
+use crate::{
+    nearest,
+    town::{dialect::Dialect, dialogs::Dialog, reading::FileProblem},
+};
 
 /// The settings in force, and the problems of the shared file.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,18 +79,33 @@ fn read_ours(path: &Path, bytes: &[u8], settings: &mut Settings) -> Vec<FileProb
         Err(problem) => return vec![problem],
     };
     let mut mistakes = wrong_keys(&sections, Settings::SECTIONS);
-    for entry in &sections {
-        let Some(section) = settings.section(entry.key()) else { continue };
-        mistakes.extend(read_entry(entry, section));
-    }
+    mistakes.extend(read_sections(&sections, settings, &|_| true));
     mistakes.extend(contradictions(&sections, settings));
     mistakes.sort_by_key(|problem| problem.place);
     mistakes
 }
 
-fn read_entry(entry: &Entry<'_>, section: &mut dyn Section) -> Vec<FileProblem> {
+/// Whether a key, by its whole path (`start.memory.max`), may be given in this kind of file.
+pub type IsHere<'a> = &'a dyn Fn(&str) -> bool;
+
+/// Reads those entries that are sections of the settings, strictly.
+pub fn read_sections(
+    entries: &[Entry<'_>],
+    settings: &mut Settings,
+    is_here: IsHere<'_>,
+) -> Vec<FileProblem> {
+    let mut mistakes = Vec::new();
+    for entry in entries.iter().filter(|entry| is_here(entry.key())) {
+        let Some(section) = settings.section(entry.key()) else { continue };
+        mistakes.extend(read_entry(entry, section, is_here));
+    }
+    mistakes
+}
+
+/// Reads the section that is the value of an entry, strictly.
+pub fn read_entry(entry: &Entry<'_>, section: &mut dyn Section, is_here: IsHere<'_>) -> Vec<FileProblem> {
     match entry.entries() {
-        Ok(entries) => read_section(&entries, section),
+        Ok(entries) => read_section(&entries, section, is_here),
         Err(reason) => vec![entry.wrong_value(reason)],
     }
 }
@@ -106,11 +124,19 @@ fn contradictions(sections: &[Entry<'_>], settings: &Settings) -> Vec<FileProble
     wrong.collect()
 }
 
-fn read_section(entries: &[Entry<'_>], section: &mut dyn Section) -> Vec<FileProblem> {
-    let mut mistakes = wrong_keys(entries, section.keys());
-    for entry in entries {
+/// Reads a section from its entries, strictly.
+pub fn read_section(
+    entries: &[Entry<'_>],
+    section: &mut dyn Section,
+    is_here: IsHere<'_>,
+) -> Vec<FileProblem> {
+    let above = entries.first().map_or(&[][..], |entry| entry.keys.split_last().map_or(&[], |it| it.1));
+    let path = |key: &str| above.iter().map(String::as_str).chain([key]).collect::<Vec<_>>().join(".");
+    let known: Vec<&str> = section.keys().iter().copied().filter(|key| is_here(&path(key))).collect();
+    let mut mistakes = wrong_keys(entries, &known);
+    for entry in entries.iter().filter(|entry| known.contains(&entry.key())) {
         match section.section(entry.key()) {
-            Some(inner) => mistakes.extend(read_entry(entry, inner)),
+            Some(inner) => mistakes.extend(read_entry(entry, inner, is_here)),
             None => mistakes.extend(section.set(entry).err().map(|reason| entry.wrong_value(reason))),
         }
     }
@@ -119,17 +145,22 @@ fn read_section(entries: &[Entry<'_>], section: &mut dyn Section) -> Vec<FilePro
 }
 
 /// Keys that are unknown or given twice.
-fn wrong_keys(entries: &[Entry<'_>], known: &[&str]) -> Vec<FileProblem> {
+pub fn wrong_keys(entries: &[Entry<'_>], known: &[&str]) -> Vec<FileProblem> {
     let mut known = known.to_vec();
     known.sort_unstable();
     let (mut seen, mut wrong) = (BTreeSet::new(), Vec::new());
     for entry in entries {
+        if wrong.len() >= MOST_MISTAKES {
+            break;
+        }
         if !seen.insert(entry.key()) {
             wrong.push(entry.wrong_key("the key is given twice"));
         }
         if !known.contains(&entry.key()) {
+            let meant = nearest::nearest(entry.key(), known.iter().copied());
+            let meant = meant.map_or_else(String::new, |key| format!("did you mean {key}? "));
             // Set here because `wrong_key` would shorten the list.
-            let reason = format!("unknown key; the keys here are {}", known.join(", "));
+            let reason = format!("unknown key; {meant}the keys here are {}", known.join(", "));
             wrong.push(FileProblem { reason, ..entry.wrong_key("") });
         }
     }

@@ -133,12 +133,12 @@ fn mistakes_in_ours_name_key_line_and_column() {
         (
             "unknown section",
             "{\"hartbeat\": {}}",
-            "settings/supervisor.json:1:2: hartbeat: unknown key; the keys here are activity, boot, ",
+            "settings/supervisor.json:1:2: hartbeat: unknown key; did you mean heartbeat? the keys here are activity, boot, ",
         ),
         (
             "unknown key",
             "{\n \"heartbeat\": {\"intervall\": \"3m\"}}",
-            "settings/supervisor.json:2:16: heartbeat.intervall: unknown key; the keys here are deadline, interval",
+            "settings/supervisor.json:2:16: heartbeat.intervall: unknown key; did you mean interval? the keys here are deadline, interval",
         ),
         (
             "a key of the shared file",

@@ -1,12 +1,18 @@
 //! Settings as they would be written in `settings/supervisor.json`, key by key. Pure.
 
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    path::PathBuf,
+    time::Duration,
+};
 
 use serde_json::{Map, Value, json};
 
 use super::{
     LogLevel, Naming, Resume, Settings,
     amount::{Amount, MemoryMax},
+    table::Section,
     url::{SecretUrl, WebhookShape},
     values::Quiet,
 };
@@ -90,6 +96,18 @@ impl<T: Shown> Shown for BTreeSet<T> {
     }
 }
 
+impl<T: Shown> Shown for Vec<T> {
+    fn shown(&self) -> Value {
+        self.iter().map(T::shown).collect()
+    }
+}
+
+impl<T: Shown> Shown for BTreeMap<String, T> {
+    fn shown(&self) -> Value {
+        Value::Object(self.iter().map(|(name, value)| (name.clone(), value.shown())).collect())
+    }
+}
+
 impl Shown for UsageLimits {
     fn shown(&self) -> Value {
         json!(self.patterns())
@@ -113,17 +131,23 @@ impl Settings {
         let (mut settings, mut shown) = (self.clone(), Vec::new());
         for name in Settings::SECTIONS {
             let Some(section) = settings.section(name) else { continue };
-            for key in section.keys() {
-                if let Some(value) = section.value(key) {
-                    shown.push((format!("{name}.{key}"), value));
-                } else if let Some(inner) = section.section(key) {
-                    let of_inner = inner.keys().iter().filter_map(|it| Some((it, inner.value(it)?)));
-                    shown.extend(of_inner.map(|(it, value)| (format!("{name}.{key}.{it}"), value)));
-                }
-            }
+            shown.extend(keys_of(section).into_iter().map(|(key, value)| (format!("{name}.{key}"), value)));
         }
         shown
     }
+}
+
+/// Each key of a section with its value, and of the sections in it: `memory.max`, `"2GiB"`.
+pub fn keys_of(section: &mut dyn Section) -> Vec<(String, Value)> {
+    let mut shown = Vec::new();
+    for key in section.keys() {
+        if let Some(value) = section.value(key) {
+            shown.push(((*key).to_owned(), value));
+        } else if let Some(inner) = section.section(key) {
+            shown.extend(keys_of(inner).into_iter().map(|(it, value)| (format!("{key}.{it}"), value)));
+        }
+    }
+    shown
 }
 
 #[cfg(test)]

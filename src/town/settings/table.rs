@@ -26,39 +26,39 @@ pub trait Section {
 }
 
 /// Declares the type of a section: `Section where key >= key with section: Section { key: type = default, reader; … }`, a
-/// reader being one of [`values`](super::values). `with` names a section in it.
+/// reader being one of [`values`](super::values). `with` names a section in it; there may be several.
 macro_rules! section {
-    ($(#[$about:meta])* $Section:ident $(where $more:ident >= $less:ident)? $(with $inner:ident: $Inner:ident)? {
+    ($(#[$about:meta])* $Section:ident $(where $more:ident >= $less:ident)? $(with $inner:ident: $Inner:ident)* {
         $($(#[$meaning:meta])* $key:ident: $type:ty = $default:expr, $reader:expr;)*
     }) => {
         $(#[$about])*
         #[derive(Debug, Clone, PartialEq)]
         pub struct $Section {
             $($(#[$meaning])* pub $key: $type,)*
-            $(#[doc = "The section in it."] pub $inner: $Inner,)?
+            $(#[doc = "The section in it."] pub $inner: $Inner,)*
         }
 
         impl Default for $Section {
             fn default() -> Self {
-                $Section { $($key: $default,)* $($inner: $Inner::default(),)? }
+                $Section { $($key: $default,)* $($inner: $Inner::default(),)* }
             }
         }
 
         #[cfg(feature = "test-support")]
         impl $Section {
             /// Its JSON schema.
-            fn schema() -> serde_json::Value {
+            pub(crate) fn schema() -> serde_json::Value {
                 schema::section(
                     &[$(stringify!($about)),*],
                     &[$((stringify!($key), &[$(stringify!($meaning)),*], stringify!($reader)),)*],
-                    vec![$((stringify!($inner), $Inner::schema()))?],
+                    vec![$((stringify!($inner), $Inner::schema()),)*],
                 )
             }
         }
 
         impl Section for $Section {
             fn keys(&self) -> &'static [&'static str] {
-                &[$(stringify!($key),)* $(stringify!($inner),)?]
+                &[$(stringify!($key),)* $(stringify!($inner),)*]
             }
 
             fn set(&mut self, entry: &Entry<'_>) -> Result<(), String> {
@@ -85,7 +85,7 @@ macro_rules! section {
 
             fn section(&mut self, name: &str) -> Option<&mut dyn Section> {
                 match name {
-                    $(stringify!($inner) => Some(&mut self.$inner),)?
+                    $(stringify!($inner) => Some(&mut self.$inner),)*
                     _ => None,
                 }
             }
@@ -96,9 +96,9 @@ macro_rules! section {
 /// Declares `Settings` and a type for each of its sections: `section: ` and what [`section!`] takes.
 macro_rules! settings_table {
     ($($(#[$about:meta])* $section:ident: $Section:ident $(where $more:ident >= $less:ident)?
-        $(with $inner:ident: $Inner:ident)? { $($keys:tt)* })*) => {
+        $(with $inner:ident: $Inner:ident)* { $($keys:tt)* })*) => {
         $(section! {
-            $(#[$about])* $Section $(where $more >= $less)? $(with $inner: $Inner)? { $($keys)* }
+            $(#[$about])* $Section $(where $more >= $less)? $(with $inner: $Inner)* { $($keys)* }
         })*
 
         /// The settings in force. Replaced as a whole when the files change.
@@ -121,7 +121,7 @@ macro_rules! settings_table {
 
         impl Settings {
             /// The sections of our own file.
-            const SECTIONS: &[&str] = &[$(stringify!($section)),*];
+            pub const SECTIONS: &[&str] = &[$(stringify!($section)),*];
 
             /// The section of this name.
             fn section(&mut self, name: &str) -> Option<&mut dyn Section> {
@@ -134,4 +134,5 @@ macro_rules! settings_table {
     };
 }
 
-pub(super) use {section, settings_table};
+pub(crate) use section;
+pub(super) use settings_table;

@@ -110,7 +110,8 @@ pub fn optional_amount(value: &Value) -> Converted<Option<Amount>> {
     if value.is_null() { Ok(None) } else { amount(value).map(Some) }
 }
 
-fn amount(value: &Value) -> Converted<Amount> {
+/// An amount of memory.
+pub fn amount(value: &Value) -> Converted<Amount> {
     let read = value.as_str().and_then(Amount::parse);
     let what = "an amount of memory such as \"2GiB\", \"512MiB\" or \"5%\", with its unit: B, KiB, MiB, GiB, TiB or %";
     read.ok_or_else(|| expected(what, value))
