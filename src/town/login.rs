@@ -89,6 +89,7 @@ mod tests {
     #[test]
     fn what_the_programs_say() {
         assert_eq!(BUILT_IN_SET.len(), BUILT_IN.len());
+        assert!(usage_limit::is_small(usage_limit::begun(&BUILT_IN)));
         for (name, text, lost) in [
             (
                 "Claude Code 2.0.30",

@@ -66,7 +66,11 @@ static BUILT_IN_SET: LazyLock<RegexSet> = LazyLock::new(|| {
 
 /// These patterns, each at the beginning of a message.
 pub(super) fn continuing(patterns: &[&str]) -> Result<RegexSet, regex::Error> {
-    compile(patterns.iter().map(|pattern| format!("{BEGIN}{pattern}")))
+    compile(begun(patterns))
+}
+
+pub(super) fn begun(patterns: &[&str]) -> impl Iterator<Item = String> {
+    patterns.iter().map(|pattern| format!("{BEGIN}{pattern}"))
 }
 
 /// What claude prints as if the agent had said it: nothing else prints exactly this.
@@ -240,6 +244,12 @@ impl std::fmt::Debug for UsageLimits {
 /// of all scripts, and `[\w ]{2,40}` alone takes 3 MiB.
 pub fn compile<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Result<RegexSet, regex::Error> {
     RegexSetBuilder::new(patterns).case_insensitive(true).build()
+}
+
+/// Whether these constants compile to little: for tests, as they stay in memory.
+#[cfg(test)]
+pub fn is_small<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> bool {
+    RegexSetBuilder::new(patterns).case_insensitive(true).size_limit(192 << 10).build().is_ok()
 }
 
 /// The last line of a syntax error, which names it; the lines before draw the pattern.
