@@ -58,6 +58,11 @@ pub async fn why_not(deps: &Deps, spec: &AgentSpec, at_most: Duration) -> Option
     }
 }
 
+/// Drops what the last search found, once nobody may use it any more.
+pub fn forget_old(deps: &Deps) {
+    deps.starts.elsewhere.forget_old(deps);
+}
+
 async fn search(deps: &Deps, spec: &AgentSpec, at_most: Duration) -> Result<Option<Found>, String> {
     let all = deps.starts.elsewhere.residents(deps, at_most).await.map_err(|error| error.to_string())?;
     let ours = names_of_this_town(deps, &all).await?;

@@ -5,7 +5,7 @@
 use super::{
     accounts,
     activity::{Activity, Reading, Source, noting, screen},
-    oom,
+    elsewhere, oom,
     record::screens::{Screen, Turn},
 };
 use crate::{
@@ -142,8 +142,8 @@ const LEFT_LINES: u16 = 400;
 /// The most screens that are requested at once.
 const AT_ONCE: usize = 20;
 
-/// Reads the screens of the watched agents that a scan shows, and what else tells later why they ended
-/// ([`oom`]); an agent whose screen cannot be read keeps the last one. Call it
+/// Reads the screens of the watched agents that a scan shows, and what else tells later why they ended ([`oom`]); then drops what
+/// is too old to be used. An agent whose screen cannot be read keeps the last one. Call it
 /// in a task: it takes as long as tmux takes to answer for each of them.
 pub async fn refresh(deps: &Deps, scan: &Scan) {
     let (there, over) = deps.records.watched_in(scan, deps.now());
@@ -155,6 +155,7 @@ pub async fn refresh(deps: &Deps, scan: &Scan) {
         futures::future::join_all(some.iter().map(|(agent, pane)| read(deps, agent, pane))).await;
     }
     oom::reading::refresh(deps, scan, &there).await;
+    elsewhere::forget_old(deps);
 }
 
 /// Clears what the previous session of this agent showed or asked, because a new one was created.

@@ -15,6 +15,8 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 
+use super::disk_queue;
+
 /// How long to wait for the disk.
 pub const LIMIT: Duration = Duration::from_secs(10);
 
@@ -46,7 +48,7 @@ pub fn close(paths: &[PathBuf], limit: Duration) {
     }
 }
 
-/// Runs `work` on tokio's blocking pool. Dropping the future lets it finish there.
+/// Runs `work` on another thread, in the [queue](disk_queue). Dropping the future lets it finish there, once it has begun.
 pub async fn run<T: Send + 'static>(
     path: &Path,
     work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
@@ -61,15 +63,9 @@ pub async fn run_within<T: Send + 'static>(
     work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     let access = Access::begin(path, limit)?;
-    let task = tokio::task::spawn_blocking(move || work(&access.path));
-    let queued = task.abort_handle();
-    match tokio::time::timeout(limit, task).await {
-        Ok(done) => done.map_err(io::Error::other)?,
-        Err(_) => {
-            // Has an effect only when no thread was free to begin it.
-            queued.abort();
-            Err(timed_out(format!("the disk did not answer within {}s", limit.as_secs())))
-        }
+    match tokio::time::timeout(limit, disk_queue::run(move || work(&access.path))).await {
+        Ok(done) => done.unwrap_or_else(|| Err(io::Error::other("the access panicked"))),
+        Err(_) => Err(timed_out(format!("the disk did not answer within {}s", limit.as_secs()))),
     }
 }
 

@@ -30,7 +30,7 @@ const BUILT_IN: [&str; 12] = [
     // Codex 0.23 to 0.155: "unexpected status 401 Unauthorized: …", "stream error: unexpected status 401 Unauthorized".
     r"(?:(?:stream|exceeded retry limit, last) error: )?unexpected status 401 unauthorized",
     // Codex 0.23 to 0.155: "Your session has ended. Please log in again."
-    r"(?:your [\w ]{2,40}\. )?please log ?in again(?:\.|$)",
+    r"(?:your [a-z0-9_ ]{2,40}\. )?please log ?in again(?:\.|$)",
     // Codex `exec` without a login.
     r"not (?:signed|logged) in\b.{0,40}\bcodex login",
     // Gemini CLI 0.1 to 0.33.
@@ -89,6 +89,7 @@ mod tests {
     #[test]
     fn what_the_programs_say() {
         assert_eq!(BUILT_IN_SET.len(), BUILT_IN.len());
+        assert!(usage_limit::is_small(usage_limit::begun(&BUILT_IN)));
         for (name, text, lost) in [
             (
                 "Claude Code 2.0.30",

@@ -11,6 +11,7 @@ pub mod daemon_state;
 pub mod deacon_file;
 pub mod dialect;
 pub mod dialogs;
+mod disk_queue;
 pub mod disk_task;
 pub mod environment;
 pub mod events;

@@ -28,17 +28,17 @@ const BEGIN: &str = r"^\[?(?:api error: |error: )?";
 const BUILT_IN: [&str; 13] = [
     // Claude Code 2.0.30 to 2.1: "You've hit your limit · resets 2pm (America/New_York)", "You've hit your session limit
     // · resets 5:10pm (Europe/Paris)", "You've hit your weekly limit · resets 4am (Europe/Madrid)".
-    r"you've (?:hit|reached) your (?:[\w.-]+ ){0,3}limit ?[·∙•] ?resets\b",
+    r"you've (?:hit|reached) your (?:[a-z0-9_.-]+ ){0,3}limit ?[·∙•] ?resets\b",
     // Codex 0.23 to 0.155: "You've hit your usage limit. Upgrade to Pro (…) or try again in 2 days 17 hours", also for
     // one model; Claude Code 2.1 without a time.
-    r"you've (?:hit|reached) your (?:(?:usage|session|daily|weekly|monthly|5-hour|opus|sonnet) )+limit(?: for [\w.-]+)?(?:\.|$)",
+    r"you've (?:hit|reached) your (?:(?:usage|session|daily|weekly|monthly|5-hour|opus|sonnet) )+limit(?: for [a-z0-9_.-]+)?(?:\.|$)",
     // Codex 0.46 to 0.155 after what failed: "Error running remote compact task: You've hit your usage limit. …".
     r"error running remote compact task: you've hit your usage limit",
     // Claude Code 1.0: "Claude usage limit reached. Your limit will reset at 7pm (…)", and when it only prints,
     // "Claude AI usage limit reached|1760004000".
     r"claude (?:ai )?usage limit reached(?:\||\.|$)",
     // Claude Code 1.0.80 to 2.0: "5-hour limit reached ∙ resets 3am", "Opus weekly limit reached ∙ resets Oct 24".
-    r"(?:[\w.-]+ ){1,3}limit reached ?[·∙•|] ?(?:resets\b|\d{10})",
+    r"(?:[a-z0-9_.-]+ ){1,3}limit reached ?[·∙•|] ?(?:resets\b|[0-9]{10})",
     // Claude Code 2.1.50: "You're out of extra usage · resets 10pm (America/Los_Angeles)".
     r"you're out of extra usage(?: ?[·∙•]|\.|$)",
     // Claude Code 0.2 to 2.1 on an API account: "Credit balance is too low".
@@ -49,7 +49,7 @@ const BUILT_IN: [&str; 13] = [
     // capacity". While it still tries again, "Attempt 1 failed: " precedes it.
     r"(?:.*\bterminalquotaerror: )?you have exhausted your (?:daily quota|capacity) on this model",
     // Gemini CLI 0.19 to 0.23: "Usage limit reached for all Pro models.", "Usage limit reached for gemini-2.5-flash-lite."
-    r"usage limit reached for (?:all [\w.-]+ models|gemini-[\w.-]+)",
+    r"usage limit reached for (?:all [a-z0-9_.-]+ models|gemini-[a-z0-9_.-]+)",
     // Gemini CLI 0.1 to 0.10: "You have reached your daily gemini-2.5-pro quota limit."
     r"you have reached your daily (?:gemini-\S+ )?quota limit",
     // Gemini CLI 0.1 to 0.29, in the API's words: "Resource has been exhausted (e.g. check quota).", "Quota exceeded for
@@ -66,12 +66,16 @@ static BUILT_IN_SET: LazyLock<RegexSet> = LazyLock::new(|| {
 
 /// These patterns, each at the beginning of a message.
 pub(super) fn continuing(patterns: &[&str]) -> Result<RegexSet, regex::Error> {
-    compile(patterns.iter().map(|pattern| format!("{BEGIN}{pattern}")))
+    compile(begun(patterns))
+}
+
+pub(super) fn begun(patterns: &[&str]) -> impl Iterator<Item = String> {
+    patterns.iter().map(|pattern| format!("{BEGIN}{pattern}"))
 }
 
 /// What claude prints as if the agent had said it: nothing else prints exactly this.
 static STAMPED: LazyLock<RegexSet> =
-    LazyLock::new(|| compile([r"^claude (?:ai )?usage limit reached\|\d{10}$"]).unwrap_or_default());
+    LazyLock::new(|| compile([r"^claude (?:ai )?usage limit reached\|[0-9]{10}$"]).unwrap_or_default());
 
 /// The most lines of one sentence: a narrow pane wraps what a program says.
 const WRAPPED: usize = 4;
@@ -235,8 +239,17 @@ impl std::fmt::Debug for UsageLimits {
 }
 
 /// Compiles patterns as those of limits are: case does not count.
+///
+/// They stay in memory. So constants name ASCII characters (`[a-z0-9_]`, `[0-9]`) where they mean them: `\w` and `\d` are those
+/// of all scripts, and `[\w ]{2,40}` alone takes 3 MiB.
 pub fn compile<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Result<RegexSet, regex::Error> {
     RegexSetBuilder::new(patterns).case_insensitive(true).build()
+}
+
+/// Whether these constants compile to little: for tests, as they stay in memory.
+#[cfg(test)]
+pub fn is_small<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> bool {
+    RegexSetBuilder::new(patterns).case_insensitive(true).size_limit(192 << 10).build().is_ok()
 }
 
 /// The last line of a syntax error, which names it; the lines before draw the pattern.

@@ -72,10 +72,20 @@ impl Default for DiskTranscripts {
 
 #[async_trait]
 impl Transcripts for DiskTranscripts {
-    async fn find(&self, location: &Location) -> Result<PathBuf, Silence> {
-        let (location, first) = (location.clone(), location.directories.first().cloned().unwrap_or_default());
+    async fn find(&self, location: &Location) -> Result<Candidate, Silence> {
+        let (location, first) = (location.clone(), first(location));
         let found = disk_task::run(&first.clone(), move |_| Ok(find(&location))).await;
         found.unwrap_or_else(|error| Err(Silence::Unreadable(first, error)))
+    }
+
+    async fn find_each(&self, locations: Vec<Location>) -> Vec<Result<Candidate, Silence>> {
+        let all: Vec<PathBuf> = locations.iter().map(first).collect();
+        let Some(one) = all.first().cloned() else { return Vec::new() };
+        let found = disk_task::run(&one, move |_| Ok(locations.iter().map(find).collect())).await;
+        found.unwrap_or_else(|error| {
+            let silent = |first| Err(Silence::Unreadable(first, error.kind().into()));
+            all.into_iter().map(silent).collect()
+        })
     }
 
     async fn tail(&self, path: &Path, most: usize) -> io::Result<Tail> {
@@ -132,7 +142,12 @@ fn nearest(path: &Path) -> Option<(PathBuf, Identity)> {
     })
 }
 
-fn find(location: &Location) -> Result<PathBuf, Silence> {
+/// The directory by which a location is named.
+fn first(location: &Location) -> PathBuf {
+    location.directories.first().cloned().unwrap_or_default()
+}
+
+fn find(location: &Location) -> Result<Candidate, Silence> {
     let mut candidates = Vec::new();
     for directory in &location.directories {
         let entries = match fs::read_dir(directory) {
@@ -175,20 +190,21 @@ fn candidate(path: PathBuf) -> Option<Candidate> {
 }
 
 fn head(path: &Path) -> io::Result<Vec<u8>> {
-    let (file, _) = opening::for_reading(path)?;
-    read_at(&file, 0, HEAD)
+    let (file, data) = opening::for_reading(path)?;
+    part(&file, 0, data.len().min(HEAD as u64))
 }
 
 fn tail(path: &Path, most: usize) -> io::Result<Tail> {
     let (file, data) = opening::for_reading(path)?;
     let begin = data.len().saturating_sub(most as u64);
-    Ok(Tail { bytes: read_at(&file, begin, most)?, is_whole: begin == 0 })
+    Ok(Tail { bytes: part(&file, begin, data.len() - begin)?, is_whole: begin == 0 })
 }
 
-fn read_at(file: &fs::File, begin: u64, most: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; most];
+/// So many bytes from there, or as many as there are.
+fn part(file: &fs::File, begin: u64, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(most).unwrap_or(usize::MAX)];
     let mut length = 0;
-    while length < most {
+    while length < bytes.len() {
         match file.read_at(&mut bytes[length..], begin + length as u64) {
             Ok(0) => break,
             Ok(more) => length += more,
@@ -233,7 +249,7 @@ mod tests {
         fs::write(&path, "short\n").unwrap();
         let tail = disk.tail(&path, 8).await.unwrap();
         assert_eq!((tail.bytes.as_slice(), tail.is_whole), (&b"short\n"[..], true), "it was replaced");
-        assert_eq!(disk.find(&location(directory.path())).await.unwrap(), path);
+        assert_eq!(disk.find(&location(directory.path())).await.unwrap().path, path);
     }
 
     #[tokio::test]
@@ -270,7 +286,7 @@ mod tests {
         for (name, content) in [("a.jsonl", "/w"), ("b.jsonl", "/other"), ("c.jsonl", "sub")] {
             fs::write(directory.path().join(name), content).unwrap();
         }
-        assert_eq!(disk.find(&own).await.unwrap(), directory.path().join("a.jsonl"));
+        assert_eq!(disk.find(&own).await.unwrap().path, directory.path().join("a.jsonl"));
         fs::write(directory.path().join("d.jsonl"), "?").unwrap();
         assert!(disk.find(&own).await.unwrap_err().to_string().contains("does not say whose session"));
     }
@@ -287,5 +303,40 @@ mod tests {
         assert_eq!(disk.watch(vec![later.clone()]).await, None);
         fs::write(later.join("a.jsonl"), "1").unwrap();
         while next().await != later.join("a.jsonl") {}
+    }
+
+    #[tokio::test]
+    async fn what_is_watched_is_not_watched_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let all: Vec<PathBuf> = ["a", "b"].iter().map(|name| directory.path().join(name)).collect();
+        all.iter().for_each(|path| fs::create_dir(path).unwrap());
+        let disk = DiskTranscripts::new();
+        let mut changes = disk.changes();
+        assert_eq!(disk.watch(all.clone()).await, None);
+        // Each that is watched anew is told as a change.
+        assert_eq!([changes.try_recv().unwrap(), changes.try_recv().unwrap()].as_slice(), all);
+        assert_eq!(disk.watch(all.clone()).await, None);
+        assert!(changes.try_recv().is_err(), "nothing is another one");
+        fs::rename(&all[1], directory.path().join("c")).unwrap();
+        fs::create_dir(&all[1]).unwrap();
+        assert_eq!(disk.watch(all.clone()).await, None);
+        let mut told = Vec::new();
+        while let Ok(path) = changes.try_recv() {
+            told.push(path);
+        }
+        assert!(told.contains(&all[1]) && !told.contains(&all[0]), "{told:?}");
+    }
+
+    #[tokio::test]
+    async fn several_are_found_in_their_order() {
+        let directory = tempfile::tempdir().unwrap();
+        let (there, none) = (directory.path().join("there"), directory.path().join("none"));
+        fs::create_dir(&there).unwrap();
+        fs::write(there.join("a.jsonl"), "1").unwrap();
+        let disk = DiskTranscripts::new();
+        let found = disk.find_each(vec![location(&none), location(&there)]).await;
+        assert!(matches!(found[0], Err(Silence::Nothing)), "{found:?}");
+        assert_eq!(found[1].as_ref().unwrap().path, there.join("a.jsonl"));
+        assert!(disk.find_each(Vec::new()).await.is_empty());
     }
 }

@@ -91,7 +91,16 @@ pub struct Tail {
 #[async_trait]
 pub trait Transcripts: Send + Sync {
     /// The one file that the process of this location writes.
-    async fn find(&self, location: &Location) -> Result<PathBuf, Silence>;
+    async fn find(&self, location: &Location) -> Result<Candidate, Silence>;
+
+    /// The same of several locations, in their order, as one access: for what is searched for again and again.
+    async fn find_each(&self, locations: Vec<Location>) -> Vec<Result<Candidate, Silence>> {
+        let mut found = Vec::new();
+        for location in locations {
+            found.push(self.find(&location).await);
+        }
+        found
+    }
 
     /// At most the last `most` bytes of a file, whatever its size.
     async fn tail(&self, path: &Path, most: usize) -> io::Result<Tail>;
@@ -99,8 +108,8 @@ pub trait Transcripts: Send + Sync {
     /// Reports each file that changed, appeared or vanished in a watched directory. A receiver that lags missed some.
     fn changes(&self) -> broadcast::Receiver<PathBuf>;
 
-    /// Watches exactly these directories from now on; for one that does not exist, the nearest parent that does. Returns why some
-    /// cannot be watched.
+    /// Watches exactly these directories from now on; for one that does not exist, the nearest parent that does. Cheap when they are
+    /// the same directories as before: one access, and no watch is set again. Returns why some cannot be watched.
     async fn watch(&self, directories: Vec<PathBuf>) -> Option<String>;
 }
 
@@ -110,7 +119,7 @@ pub fn choose(
     mut candidates: Vec<Candidate>,
     since: Timestamp,
     directory: &Path,
-) -> Result<PathBuf, Silence> {
+) -> Result<Candidate, Silence> {
     candidates.retain(|candidate| candidate.written >= since);
     let count = candidates.len();
     let Some(last) = candidates.iter().max_by_key(|candidate| candidate.written) else {
@@ -119,7 +128,7 @@ pub fn choose(
     // A program that begins a new session leaves the earlier one as it is.
     let is_over = |other: &Candidate| last.created.is_some_and(|created| other.written <= created);
     match candidates.iter().all(|other| other.path == last.path || is_over(other)) {
-        true => Ok(last.path.clone()),
+        true => Ok(last.clone()),
         false => Err(Silence::Ambiguous(count, directory.to_owned())),
     }
 }
@@ -159,7 +168,7 @@ mod tests {
                 created: created.map(at),
             });
             let chosen = choose(candidates.collect(), at(since), Path::new("/x"));
-            let chosen = chosen.as_ref().map(|path| path.to_str().unwrap()).map_err(ToString::to_string);
+            let chosen = chosen.as_ref().map(|it| it.path.to_str().unwrap()).map_err(ToString::to_string);
             assert_eq!(chosen, expected.map_err(str::to_owned), "{name}");
         }
     }

@@ -11,7 +11,8 @@ use crate::{
 /// Its first one, and those for signals, for standard error, for the hold on the town, and for each kind of file watch.
 const OTHERS: usize = 7;
 
-/// Tokio keeps a thread that has nothing to do for ten seconds, so none of a heartbeat is missed.
+/// Tokio keeps a thread that has nothing to do for ten seconds, so none of a heartbeat is missed. What agents ask of the disk is done
+/// by few; only on a disk that hangs there are more.
 #[test]
 fn many_agents_and_a_slow_bd_make_no_more_threads_than_it_may_have() {
     let _among = among_others();
@@ -26,9 +27,9 @@ fn many_agents_and_a_slow_bd_make_no_more_threads_than_it_may_have() {
     }
     let mut supervisor = town.start();
     let mut most = 0;
-    town.wait("three heartbeats, and as many threads as it takes to be busy", || {
+    town.wait("three heartbeats", || {
         most = most.max(process::threads(supervisor.pid()));
-        most >= MOST_THREADS && town.logged("Heartbeat complete (#3)") > 0
+        town.logged("Heartbeat complete (#3)") > 0
     });
     assert!(most <= MOST_THREADS + OTHERS, "{most} threads");
     supervisor.stop(rustix::process::Signal::TERM);

@@ -1,5 +1,7 @@
 //! What agents are doing, by their transcripts and screens.
 
+use std::collections::BTreeMap;
+
 use gastown_supervisor::report::AgentReport;
 
 use crate::{town, world::*};
@@ -183,4 +185,32 @@ fn one_that_should_work_and_does_nothing_is_reported_once_and_left_alone() {
         assert_eq!(doing(&supervisor, "r/witness").await, by("idle", "transcript"));
         assert_eq!(supervisor.snapshot().await.problems, Default::default());
     });
+}
+
+/// Each access wakes the process: what is done at every heartbeat must not grow with the agents, and nothing is read again.
+#[test]
+fn an_idle_hour_reads_no_transcript_and_costs_the_same_for_any_number_of_agents() {
+    let hour = |seed, rigs: &'static [&'static str]| {
+        simulate(seed, |world| async move {
+            world.state().accounts.home = Some(AGENTS_HOME.to_owned());
+            let _supervisor = town(&world, rigs).await;
+            for rig in rigs {
+                world.records(&witness(rig), END);
+            }
+            world.pass(mins(7)).await;
+            let since = world.time();
+            world.pass(mins(60)).await;
+            let state = world.state();
+            let mut counts = BTreeMap::<String, usize>::new();
+            for line in state.trace.iter().filter(|line| line.at >= since) {
+                let Some(access) = line.what.strip_prefix("transcripts ") else { continue };
+                *counts.entry(access.split(' ').take(1).collect()).or_default() += 1;
+            }
+            counts
+        })
+    };
+    let few = hour(913, &["r"]);
+    // One a heartbeat: they are searched for again, and their directories looked at.
+    assert_eq!(few, BTreeMap::from([("find".to_owned(), 20), ("watch".to_owned(), 20)]));
+    assert_eq!(hour(914, &["a", "b", "c", "d", "e"]), few);
 }

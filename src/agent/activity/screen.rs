@@ -20,19 +20,21 @@ use crate::{
 
 /// The status line of a program that works is within this many of the last lines that are not blank.
 const STATUS: usize = 15;
+/// A longer line, in characters, is none: an agent says something.
+const WIDEST: usize = 240;
 /// A footer below the prompt has at most this many lines.
 const FOOTER: usize = 4;
 
-/// The status lines of programs that work on a turn.
+/// The status lines of programs that work on a turn. Repetitions have no bounds, as each costs memory that often ([`compile`]).
 const WORKING: [&str; 4] = [
     // Claude Code: "✻ Cogitating… (12s · ↑ 1.2k tokens · esc to interrupt)", "· Thinking… (esc to interrupt)".
-    r"^[·✢✳✶✻✽*✺∗] .{1,120}\(.*\besc to interrupt\b.*\)",
+    r"^[·✢✳✶✻✽*✺∗] .+\(.*\besc to interrupt\b.*\)",
     // Claude Code 2.1, below the prompt: "⏵⏵ bypass permissions on (shift+tab to cycle) · esc to interrupt".
-    r"^\s*(?:⏵⏵ |⏸ |\? )?(?:[^·]{1,80} · )*esc to interrupt(?: · .{1,60})?$",
+    r"^\s*(?:⏵⏵ |⏸ |\? )?(?:[^·]+ · )*esc to interrupt(?: · .+)?$",
     // Codex: "• Working (12s • esc to interrupt)", "▌ Working (1m 02s • Esc to interrupt)".
-    r"^(?:[•◦▌] )?\S.{0,80} \((?:\d+h )?(?:\d+m )?\d+s • esc to interrupt\)",
+    r"^(?:[•◦▌] )?\S.* \((?:[0-9]+h )?(?:[0-9]+m )?[0-9]+s • esc to interrupt\)",
     // Gemini CLI: "⠏ Reading the tea leaves (esc to cancel, 5s)".
-    r"^\s*[\u{2800}-\u{28ff}] .{1,120} \(esc to cancel, (?:\d+m )?\d+s\)",
+    r"^\s*[\u{2800}-\u{28ff}] .+ \(esc to cancel, (?:[0-9]+m )?[0-9]+s\)",
 ];
 
 static WORKS: LazyLock<RegexSet> = LazyLock::new(|| compile(WORKING).unwrap_or_default());
@@ -55,7 +57,8 @@ pub fn judge(screen: &[String], question: Option<&Question>, limit: Option<Strin
         });
     }
     let works = screen.iter().rev().filter(|line| !line.trim().is_empty()).take(STATUS);
-    if works.into_iter().any(|line| WORKS.is_match(line)) {
+    let is_short = |line: &str| line.chars().nth(WIDEST).is_none();
+    if works.into_iter().any(|line| is_short(line) && WORKS.is_match(line)) {
         return Some(Activity::Working);
     }
     let logged_out = || login::lost(screen).map(|sentence| Activity::LoggedOut(sentence.line));

@@ -47,4 +47,10 @@ impl Elsewhere {
         *last = Some((begun, seen.clone()));
         seen
     }
+
+    /// Drops what was found if it is too old to be shared: command lines and variables of all processes, some MiB where many run.
+    pub(super) fn forget_old(&self, ports: &Ports) {
+        let Ok(mut last) = self.last.try_lock() else { return };
+        last.take_if(|(begun, _)| *begun + super::JUST_SEARCHED < ports.now().mono);
+    }
 }

@@ -32,6 +32,8 @@ use crate::{
 const MAX_STDERR: u64 = 4 << 10;
 /// How long to wait for the last output of a client that has exited.
 const LAST_WORDS: Duration = Duration::from_millis(100);
+/// At most this many lines are written as one.
+const AT_ONCE: usize = 64;
 /// The program installed as tmux may ignore SIGTERM: it is killed after this time.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -229,14 +231,20 @@ impl Connection {
     }
 }
 
+/// Writes what is asked for at the same moment as one: the server answers it as one, and each of its answers wakes this process.
 async fn write(mut stdin: ChildStdin, mut queue: mpsc::UnboundedReceiver<Outgoing>, waiting: Waiting) {
-    while let Some(Outgoing { mut line, awaited }) = queue.recv().await {
+    let mut together = Vec::new();
+    while queue.recv_many(&mut together, AT_ONCE).await > 0 {
+        let mut lines = String::new();
         match waiting.lock().as_mut() {
-            Some(waiting) => waiting.push_back(awaited),
+            Some(waiting) => waiting.extend(together.drain(..).map(|Outgoing { line, awaited }| {
+                lines.push_str(&line);
+                lines.push('\n');
+                awaited
+            })),
             None => return,
         }
-        line.push('\n');
-        if stdin.write_all(line.as_bytes()).await.is_err() {
+        if stdin.write_all(lines.as_bytes()).await.is_err() {
             return;
         }
     }

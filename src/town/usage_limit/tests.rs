@@ -14,6 +14,8 @@ fn built_in(text: &str) -> Option<String> {
 #[test]
 fn the_built_in_list_compiles() {
     assert_eq!(BUILT_IN_SET.len(), BUILT_IN.len());
+    assert!(is_small(begun(&BUILT_IN)));
+    assert!(!is_small([r"^your [\w ]{2,40}\."]), "as one of them was");
 }
 
 #[test]

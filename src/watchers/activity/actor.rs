@@ -34,13 +34,17 @@ use crate::{
         messages::Broadcast,
         work::{ReplyTo, Work},
     },
-    town::identity::Identity,
+    town::{identity::Identity, usage_limit::UsageLimits},
+    transcripts::{Candidate, Silence},
 };
 
 /// Changes within this time cause one reading.
 const SETTLE: Duration = Duration::from_secs(1);
 /// The key of the problem that some transcripts are not watched.
 const PROBLEM: &str = "activity/watch";
+
+/// Why nothing is read where two agents may write the same files.
+const SHARED: &str = "another agent works in the same directory";
 
 /// What the activity watch receives.
 #[derive(Debug)]
@@ -51,6 +55,8 @@ pub enum ActivityMsg {
     Changed(Option<BTreeSet<PathBuf>>),
     /// From its task: where the transcript of this process of an agent is; or why that is not known.
     Located(Identity, u32, Result<Box<Followed>, String>),
+    /// From its task: the files that these processes of agents write.
+    Searched(Vec<(Identity, u32, Result<Candidate, Silence>)>),
     /// From its task: what the transcript of this process says; `None` when the task panicked.
     Read(Identity, u32, Option<Box<Heard>>),
     /// From its task: what the processes of this agent did at that time; `None` when that could not be seen.
@@ -86,7 +92,12 @@ struct Known {
     /// When its process began.
     began: Timestamp,
     followed: Option<Followed>,
-    file: Option<PathBuf>,
+    /// The file, as it was when it was last searched for.
+    file: Option<Candidate>,
+    /// What it then said, or has said since.
+    said: Option<Result<Option<Said>, String>>,
+    /// By these patterns.
+    limits: UsageLimits,
     /// Whether a task is reading; then whether it is to read once more.
     reading: bool,
     again: bool,
@@ -126,6 +137,7 @@ impl Actor for ActivityWatch {
             ActivityMsg::Broadcast(_) => {}
             ActivityMsg::Changed(files) => state.changed(files.as_ref()),
             ActivityMsg::Located(identity, pid, followed) => state.located(&identity, pid, followed),
+            ActivityMsg::Searched(found) => state.searched(found),
             ActivityMsg::Read(identity, pid, heard) => state.was_read(&identity, pid, heard),
             ActivityMsg::Looked(identity, pid, seen) => state.looked(&identity, pid, seen),
         }
@@ -179,8 +191,17 @@ impl ActivityState {
     }
 
     fn begin(&mut self, identity: Identity, living: Living, began: Timestamp) {
-        let known =
-            Known { living, began, followed: None, file: None, reading: false, again: false, quiet: None };
+        let known = Known {
+            living,
+            began,
+            followed: None,
+            file: None,
+            said: None,
+            limits: UsageLimits::default(),
+            reading: false,
+            again: false,
+            quiet: None,
+        };
         self.agents.insert(identity.clone(), known);
         self.locate(&identity);
     }
@@ -230,7 +251,7 @@ impl ActivityState {
     /// Reads the transcript of an agent, unless that is being done.
     fn read(&mut self, identity: &Identity) {
         if self.shares(identity) {
-            return self.heard(identity, Err("another agent works in the same directory".to_owned()));
+            return self.heard(identity, Err(SHARED.to_owned()));
         }
         let Some(known) = self.agents.get_mut(identity) else { return };
         let Some(followed) = known.followed.clone() else { return };
@@ -239,11 +260,13 @@ impl ActivityState {
             return;
         }
         known.reading = true;
+        known.limits = self.deps.settings().usage_limit.patterns.clone();
         let (deps, file, pid) = (self.deps.clone(), known.file.clone(), known.living.process.pid);
+        let limits = known.limits.clone();
         let (agent, lost) = (identity.clone(), ActivityMsg::Read(identity.clone(), pid, None));
         self.work.spawn(
             async move {
-                let heard = follow::read(&deps, &followed, file).await;
+                let heard = follow::read(&deps, &followed, file, &limits).await;
                 ActivityMsg::Read(agent, pid, Some(Box::new(heard)))
             },
             lost,
@@ -256,8 +279,10 @@ impl ActivityState {
         let again = std::mem::take(&mut known.again);
         if let Some(heard) = heard {
             // A search that was asked for meanwhile is still to be made.
-            let is_new = known.file != heard.file;
+            let path = |file: &Option<Candidate>| file.as_ref().map(|file| file.path.clone());
+            let is_new = path(&known.file) != path(&heard.file);
             known.file = if again { None } else { heard.file };
+            known.said = Some(heard.said.clone());
             if is_new {
                 self.watch();
             }
@@ -295,13 +320,14 @@ impl ActivityState {
     /// Reads the transcripts whose files changed. Another file beside one may be its successor.
     fn changed(&mut self, files: Option<&BTreeSet<PathBuf>>) {
         let Some(files) = files else { return self.search_again() };
-        let followed: BTreeSet<&PathBuf> = self.agents.values().filter_map(|it| it.file.as_ref()).collect();
+        let followed: BTreeSet<&PathBuf> =
+            self.agents.values().filter_map(|it| Some(&it.file.as_ref()?.path)).collect();
         let strangers: Vec<&PathBuf> = files.iter().filter(|file| !followed.contains(file)).collect();
         let (mut due, mut appeared) = (Vec::new(), false);
         for (identity, known) in &mut self.agents {
             let Some(followed) = &known.followed else { continue };
             let location = &followed.location;
-            let is_own = known.file.as_ref().is_some_and(|file| files.contains(file));
+            let is_own = known.file.as_ref().is_some_and(|file| files.contains(&file.path));
             let is_beside = strangers.iter().any(|path| {
                 let name = path.file_name().and_then(|name| name.to_str());
                 let is_session = name.is_some_and(location.names);
@@ -325,21 +351,55 @@ impl ActivityState {
         due.iter().for_each(|identity| self.read(identity));
     }
 
-    /// Searches for all transcripts again: what a file watch misses is found at a heartbeat.
+    /// Searches for all transcripts again, in one access: what a file watch misses is found at a heartbeat.
     fn search_again(&mut self) {
-        let (all, now): (Vec<Identity>, _) = (self.agents.keys().cloned().collect(), self.deps.now().wall);
-        for identity in &all {
-            let Some(known) = self.agents.get_mut(identity) else { continue };
-            known.file = None;
+        let now = self.deps.now().wall;
+        let (mut wanted, mut unknown) = (Vec::new(), Vec::new());
+        for (identity, known) in &mut self.agents {
             known.followed = known.followed.take().and_then(|followed| followed.at(now));
             match &known.followed {
-                Some(_) => self.read(identity),
+                Some(it) => wanted.push(((identity.clone(), known.living.process.pid), it.location.clone())),
                 // It could not be located: its process may be another program by now.
-                None => self.locate(identity),
+                None => unknown.push(identity.clone()),
             }
         }
+        unknown.iter().for_each(|identity| self.locate(identity));
+        let (whose, locations): (Vec<_>, Vec<_>) = wanted.into_iter().unzip();
+        let deps = self.deps.clone();
+        let search = async move {
+            let found = deps.transcripts.find_each(locations).await;
+            let found = whose.into_iter().zip(found).map(|((identity, pid), found)| (identity, pid, found));
+            ActivityMsg::Searched(found.collect())
+        };
+        self.work.spawn(search, ActivityMsg::Searched(Vec::new()));
         // A directory may be another one by now.
         self.watched.clear();
+        self.watch();
+    }
+
+    /// Reads the transcripts that are other files than before, or were written since they were read.
+    fn searched(&mut self, found: Vec<(Identity, u32, Result<Candidate, Silence>)>) {
+        let limits = self.deps.settings().usage_limit.patterns.clone();
+        for (identity, pid, found) in found {
+            if self.known(&identity, pid).is_some() && self.shares(&identity) {
+                self.heard(&identity, Err(SHARED.to_owned()));
+                continue;
+            }
+            let Some(known) = self.known(&identity, pid) else { continue };
+            let is_read = found.as_ref().ok() == known.file.as_ref() && known.limits == limits;
+            let said = known.said.clone().filter(|_| is_read && found.is_ok() && !known.reading);
+            match (said, found) {
+                (Some(said), _) => self.heard(&identity, said),
+                (None, Ok(file)) => {
+                    known.file = Some(file);
+                    self.read(&identity);
+                }
+                (None, Err(why)) => {
+                    known.file = None;
+                    self.heard(&identity, Heard::nothing(&why).said);
+                }
+            }
+        }
         self.watch();
     }
 
@@ -350,7 +410,7 @@ impl ActivityState {
         let wanted: BTreeSet<PathBuf> = locations
             .flat_map(|(known, location)| {
                 // Of directories by day, those in which a file may appear now, and the one that is written.
-                let own = known.file.as_ref().and_then(|file| file.parent()).map(PathBuf::from);
+                let own = known.file.as_ref().and_then(|file| file.path.parent()).map(PathBuf::from);
                 location.directories.iter().take(3).cloned().chain(own)
             })
             .collect();

@@ -18,7 +18,7 @@ use crate::{
     },
     deps::Deps,
     town::{dialect::Dialect, usage_limit::UsageLimits},
-    transcripts::{Location, Silence},
+    transcripts::{Candidate, Location, Silence},
 };
 
 /// A record may be this much older than the process, by the resolution of its start.
@@ -70,37 +70,43 @@ pub async fn locate(deps: &Deps, living: &Living, began: Timestamp) -> Result<Fo
 /// What a transcript says, and in which file.
 #[derive(Debug)]
 pub struct Heard {
-    /// The file; `None` when it has to be searched for again.
-    pub file: Option<PathBuf>,
+    /// The file, as it was when it was searched for; `None` when it has to be searched for again.
+    pub file: Option<Candidate>,
     /// What it says; or why it is silent, where that is worth telling.
     pub said: Result<Option<Said>, String>,
 }
 
-/// Reads the transcript of an agent: in this file, or in the one that is found.
-pub async fn read(deps: &Deps, followed: &Followed, file: Option<PathBuf>) -> Heard {
+impl Heard {
+    /// Nothing, for this reason.
+    pub fn nothing(why: &Silence) -> Heard {
+        let said = match why {
+            Silence::Nothing => Ok(None),
+            why => Err(why.to_string()),
+        };
+        Heard { file: None, said }
+    }
+}
+
+/// Reads the transcript of an agent: in this file, or in the one that is found. `limits` are the patterns of usage limits.
+pub async fn read(deps: &Deps, followed: &Followed, file: Option<Candidate>, limits: &UsageLimits) -> Heard {
     let file = match file {
         Some(file) => file,
         None => match deps.transcripts.find(&followed.location).await {
             Ok(file) => file,
-            Err(Silence::Nothing) => return Heard { file: None, said: Ok(None) },
-            Err(why) => return Heard { file: None, said: Err(why.to_string()) },
+            Err(why) => return Heard::nothing(&why),
         },
     };
-    let limits = deps.settings().usage_limit.patterns.clone();
-    match verdict(deps, followed.provider, &file, &limits).await {
+    match verdict(deps, followed.provider, &file.path, limits).await {
         Ok(Verdict::Says(activity, at)) => {
             // What an earlier process wrote before this one continued its session.
             let is_its_own = at >= followed.location.since - SLACK;
             Heard { file: Some(file), said: Ok(is_its_own.then(|| Said::at(activity, at))) }
         }
         Ok(Verdict::Silent | Verdict::TooShort) => {
-            let why = Silence::Unknown(file.clone());
+            let why = Silence::Unknown(file.path.clone());
             Heard { file: Some(file), said: Err(why.to_string()) }
         }
-        Err(error) => {
-            let why = Silence::Unreadable(file, error);
-            Heard { file: None, said: Err(why.to_string()) }
-        }
+        Err(error) => Heard::nothing(&Silence::Unreadable(file.path, error)),
     }
 }
 

@@ -52,11 +52,16 @@ impl World {
         drop(state);
         self.after(millis(5), move |world| drop(world.0.transcripts_changed.send(path)));
     }
+
+    fn note(&self, what: impl FnOnce() -> String) {
+        let now = self.time();
+        self.state().note(now, false, what);
+    }
 }
 
 #[async_trait]
 impl Transcripts for World {
-    async fn find(&self, location: &Location) -> Result<PathBuf, Silence> {
+    async fn find(&self, location: &Location) -> Result<Candidate, Silence> {
         let state = self.state();
         if state.failing.contains("transcripts") {
             let error = io::Error::from(io::ErrorKind::PermissionDenied);
@@ -70,7 +75,17 @@ impl Transcripts for World {
         choose(there.collect(), location.since, &location.directories[0])
     }
 
+    async fn find_each(&self, locations: Vec<Location>) -> Vec<Result<Candidate, Silence>> {
+        self.note(|| format!("transcripts find {}", locations.len()));
+        let mut found = Vec::new();
+        for location in locations {
+            found.push(self.find(&location).await);
+        }
+        found
+    }
+
     async fn tail(&self, path: &Path, most: usize) -> io::Result<Tail> {
+        self.note(|| format!("transcripts read {}", path.display()));
         let state = self.state();
         let file = state.transcripts.get(path).ok_or(io::ErrorKind::NotFound)?;
         let begin = file.bytes.len().saturating_sub(most);
@@ -81,7 +96,8 @@ impl Transcripts for World {
         self.0.transcripts_changed.subscribe()
     }
 
-    async fn watch(&self, _: Vec<PathBuf>) -> Option<String> {
+    async fn watch(&self, directories: Vec<PathBuf>) -> Option<String> {
+        self.note(|| format!("transcripts watch {}", directories.len()));
         None
     }
 }

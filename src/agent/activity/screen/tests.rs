@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     agent::{activity::talk, questions},
-    town::usage_limit::{Sentence, UsageLimits},
+    town::usage_limit::{self, Sentence, UsageLimits},
 };
 
 fn judged(screen: &[String]) -> Option<Activity> {
@@ -19,6 +19,7 @@ fn judged_text(text: &str) -> Option<Activity> {
 #[test]
 fn the_list_compiles() {
     assert_eq!(WORKS.len(), WORKING.len());
+    assert!(usage_limit::is_small(WORKING));
 }
 
 #[test]
@@ -102,6 +103,11 @@ fn what_the_programs_show() {
         (
             "it went on after a limit",
             "❯ go on\n  ⎿  You've hit your session limit · resets 5:10pm (Europe/Paris)\n\n❯ go on\n\n● I go on.\n\n❯ ",
+            Some("idle"),
+        ),
+        (
+            "an agent says a lot in a line that ends like a status line",
+            &format!("· {} (esc to interrupt)\n\n❯ ", "word ".repeat(50)),
             Some("idle"),
         ),
         (
