@@ -13,7 +13,7 @@ use std::{
 use ractor::ActorRef;
 use tokio::sync::Mutex;
 
-use super::{gather::gather, report::StatusReport};
+use super::{gather::gather, peer::Users, report::StatusReport};
 use crate::{
     deps::Deps,
     ports::problems::OpenProblems,
@@ -34,17 +34,31 @@ pub struct Reporter {
     last: Mutex<Option<(Duration, u64, Arc<StatusReport>)>>,
     /// Counts the commands that may have made the last report outdated.
     told: AtomicU64,
+    users: Users,
 }
 
 impl Reporter {
     /// The reporter of the supervisor with this root.
     pub fn new(deps: Arc<Deps>, problems: OpenProblems, process: Process, root: ActorRef<RootMsg>) -> Self {
-        Reporter { deps, problems, process, root, last: Mutex::new(None), told: AtomicU64::new(0) }
+        Reporter {
+            deps,
+            problems,
+            process,
+            root,
+            last: Mutex::new(None),
+            told: AtomicU64::new(0),
+            users: Users::default(),
+        }
     }
 
     /// The ports and registers.
     pub fn deps(&self) -> &Arc<Deps> {
         &self.deps
+    }
+
+    /// The names of the users who ask.
+    pub fn users(&self) -> &Users {
+        &self.users
     }
 
     /// The status report; `None` when the root does not answer.
