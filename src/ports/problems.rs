@@ -95,7 +95,7 @@ impl Problems {
     }
 
     /// Notes that `key` is in order again; logged when it was wrong before.
-    pub fn clear(&self, key: impl AsRef<str>) {
+    pub fn clear(&self, key: &(impl AsRef<str> + ?Sized)) {
         if let Some(problem) = self.0.lock().remove(key.as_ref()) {
             tracing::info!(problem = key.as_ref(), "Resolved: {}", problem.text);
         }
@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(facts(), Some((Severity::Critical, Some(Condition::CannotRead), Some(agent))));
         problems.note(ProblemKey::named("file/a").meaning(Condition::CannotWrite), "y".into());
         assert_eq!(facts(), Some((Severity::Critical, Some(Condition::CannotWrite), None)));
-        problems.clear(ProblemKey::named("file/a"));
+        problems.clear(&ProblemKey::named("file/a"));
         assert_eq!(facts(), None);
     }
 
