@@ -44,9 +44,9 @@ mod counting;
 mod first_screens;
 mod held_back;
 mod remembering;
+mod reporting;
 mod requests;
 mod respawns;
-mod telling;
 
 /// An owner that replaces a crashed one probes again after this long.
 const AFTER_A_CRASH: Duration = Duration::from_secs(1);
@@ -104,6 +104,8 @@ pub struct Owner {
     hook: Option<String>,
     /// The request in progress.
     attending: Option<Request>,
+    /// The request that was tried last, by its id, and since when.
+    tried: Option<(String, Timestamp)>,
     /// Whether the stop that ended last ended anything.
     stopped: bool,
     /// Whether the last start failed before it made a session.
@@ -149,6 +151,7 @@ impl Owner {
             seen_alive,
             hook: None,
             attending: None,
+            tried: None,
             stopped: false,
             start_failed: false,
             respawns: Vec::new(),

@@ -30,6 +30,32 @@ pub enum Action {
     Start,
 }
 
+impl Action {
+    const ALL: [Action; 3] = [Action::Restart, Action::Stop, Action::Start];
+
+    /// The command that asks for it.
+    pub fn command(self) -> &'static str {
+        match self {
+            Action::Restart => "restart",
+            Action::Stop => "stop",
+            Action::Start => "start",
+        }
+    }
+
+    /// What this command asks for.
+    pub fn of_command(command: &str) -> Option<Action> {
+        Action::ALL.into_iter().find(|action| action.command() == command)
+    }
+
+    /// What a mail asks for that asks for it.
+    pub fn by_mail(self) -> &'static str {
+        match self {
+            Action::Restart => "fresh start",
+            Action::Stop | Action::Start => self.command(),
+        }
+    }
+}
+
 /// A command of an operator that asks for something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ByCommand {
@@ -115,12 +141,7 @@ impl Request {
 
     /// What is asked for and by whom.
     pub fn why(&self) -> String {
-        let what = match (self.action, &self.by) {
-            (Action::Restart, None) => "fresh start",
-            (Action::Restart, Some(_)) => "restart",
-            (Action::Stop, _) => "stop",
-            (Action::Start, _) => "start",
-        };
+        let what = if self.by.is_some() { self.action.command() } else { self.action.by_mail() };
         format!("{what} requested ({})", self.reference())
     }
 
@@ -129,9 +150,10 @@ impl Request {
         self.by.as_ref().is_some_and(|by| now.duration_since(by.at) >= STALE)
     }
 
-    /// Whether it is no longer tried again when something cannot be found out.
-    pub fn is_given_up(&self, now: Timestamp) -> bool {
-        self.by.as_ref().is_some_and(|by| now.duration_since(by.at) >= PATIENCE)
+    /// Whether it is no longer tried again when something cannot be found out, which was first tried then. One that waited
+    /// for its turn has the same time.
+    pub fn is_given_up(&self, first_tried: Timestamp, now: Timestamp) -> bool {
+        self.by.is_some() && now.duration_since(first_tried) >= PATIENCE
     }
 }
 

@@ -289,7 +289,7 @@ impl Start<'_> {
         match &self.order.replace {
             Some(Replacement { session, because, why }) if session == key => {
                 // The agent is left running when its end is not allowed, or the heartbeat moved or cannot be read.
-                let left = |why| StartEnd::Left { session: key.clone(), why };
+                let left = |why| StartEnd::Left { session: key.clone(), why, busy: false };
                 // An agent that could not be started again is not ended.
                 if let Err(StartEnd::Impossible(why) | StartEnd::Unclear(why)) =
                     workplace::find(self.deps, self.spec).await
@@ -297,7 +297,7 @@ impl Start<'_> {
                     return Err(left(why));
                 }
                 match self.permitted().await {
-                    Ok(()) => self.still_holds(because, key).await.map_err(left)?,
+                    Ok(()) => self.still_holds(because, key).await?,
                     Err(StartEnd::Refused(why)) => return Err(left(why.to_string())),
                     Err(StartEnd::Unwanted(why)) => return Err(left(why.to_string())),
                     Err(StartEnd::Unclear(why)) => return Err(left(why)),
@@ -311,14 +311,15 @@ impl Start<'_> {
         }
     }
 
-    /// An error says why the reason to end it does not hold any more.
-    async fn still_holds(&self, because: &Because, key: &SessionKey) -> Result<(), String> {
+    /// Whether the reason to end it still holds; else it is left running.
+    async fn still_holds(&self, because: &Because, key: &SessionKey) -> Step<()> {
+        let left = |why, busy| Err(StartEnd::Left { session: key.clone(), why, busy });
         let heartbeat = match because {
             Because::HeartbeatAt(heartbeat) => heartbeat,
             Because::Asked | Because::ByCommand { when_idle: false } => return Ok(()),
             Because::ByCommand { when_idle: true } => {
                 let busy = idleness::busy(self.deps, self.spec, key).await;
-                return busy.map_or(Ok(()), |denial| Err(denial.to_string()));
+                return busy.map_or(Ok(()), |denial| left(denial.to_string(), true));
             }
         };
         let path = self.deps.paths.deacon_heartbeat();
@@ -326,7 +327,7 @@ impl Start<'_> {
         let reading = Reading::of(self.deps.paths.shown(&path), content, deacon_file::parse_heartbeat);
         match reading {
             Reading::Good(file) if file.timestamp == *heartbeat => Ok(()),
-            _ => Err("its heartbeat moved, or cannot be read".to_owned()),
+            _ => left("its heartbeat moved, or cannot be read".to_owned(), false),
         }
     }
 

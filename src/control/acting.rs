@@ -120,11 +120,7 @@ impl Client {
 
     /// Gives the order; returns the id of its request.
     async fn order(&self, agent: &str, order: &Order) -> Result<Result<String, Refused>, ClientError> {
-        let word = match order.action {
-            Action::Restart => "restart",
-            Action::Stop => "stop",
-            Action::Start => "start",
-        };
+        let word = order.action.command();
         let time = order.time.map(|time| format!("&for={}", go_duration::format(time))).unwrap_or_default();
         let path = format!("/v1/agents/{}/{word}?now={}{time}", in_path(agent), order.now);
         let answer = Http::new(self.paths.clone(), TAKEN_WITHIN).post(&path).await;

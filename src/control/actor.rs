@@ -153,7 +153,7 @@ impl ControlState {
                 if let Some((_, before)) = self.serving.replace((bound, serving)) {
                     before.abort();
                 }
-                self.deps.problems.clear(PROBLEM);
+                self.deps.problems.clear(&PROBLEM);
             }
             Err(error) => {
                 let path = self.deps.paths.socket();

@@ -116,7 +116,7 @@ async fn events(State(reporter): State<Arc<Reporter>>, Extension(stays): Extensi
 
 async fn explain(State(reporter): State<Arc<Reporter>>, Path(agent): Path<String>) -> Response {
     let Some(report) = reporter.report().await else { return wedged() };
-    match find(&reporter, &report, &agent) {
+    match find(&reporter, &report, &agent, For::Showing) {
         Ok(identity) => {
             let entries = reporter.deps().records.history(&identity).entries;
             let agent = status_of(&report, &identity);
@@ -140,7 +140,7 @@ async fn command_for_agent(
         return refusal(StatusCode::NOT_FOUND, why);
     };
     let Some(report) = reporter.report().await else { return wedged() };
-    match find(&reporter, &report, agent) {
+    match find(&reporter, &report, agent, For::Showing) {
         Ok(identity) => clear(&reporter, &report, Some(identity)),
         Err(unknown) => no_such_agent(&unknown),
     }
@@ -197,16 +197,39 @@ async fn poke(State(reporter): State<Arc<Reporter>>, query: Result<Query<Poke>, 
     if reporter.tell(message) { answer(&json!({"poked": poked})) } else { wedged() }
 }
 
-/// The agent that a text names, of those that are supervised or have a history. A session's name is the agent's that
+/// What an agent is looked up for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum For {
+    /// To show or clear what is known of it: one that is no more has a history, too.
+    Showing,
+    /// To do something to it: it must be there, and the only one that is meant.
+    Doing,
+}
+
+/// The agent that a text names, of all that there are: also those that run only on request. A session's name is the agent's that
 /// has it.
-pub(super) fn find(reporter: &Reporter, report: &StatusReport, text: &str) -> Result<Identity, UnknownAgent> {
-    let in_session = report.agents.iter().find(|agent| agent.session == text);
-    let text = in_session.map_or(text, |agent| agent.identity.as_str());
-    let looked_after = report.agents.iter().filter_map(|agent| agent.identity.parse().ok());
-    let known: BTreeSet<Identity> = looked_after.chain(reporter.deps().records.with_entries()).collect();
+pub(super) fn find(
+    reporter: &Reporter,
+    report: &StatusReport,
+    text: &str,
+    purpose: For,
+) -> Result<Identity, UnknownAgent> {
+    let all = reporter.deps().directory.all();
+    let in_session =
+        all.iter().find(|(_, session)| session == text).map(|(identity, _)| identity.to_string());
+    let text = in_session.as_deref().unwrap_or(text);
+    let supervised = report.agents.iter().filter_map(|agent| agent.identity.parse().ok());
+    let mut known: BTreeSet<Identity> =
+        supervised.chain(all.into_iter().map(|(identity, _)| identity)).collect();
+    if purpose == For::Showing {
+        known.extend(reporter.deps().records.with_entries());
+    }
     let known: Vec<Identity> = known.into_iter().collect();
-    // The known agents include those of all rigs.
-    finding::find(text, &[], &known)
+    match purpose {
+        // The known agents include those of all rigs.
+        For::Showing => finding::find(text, &[], &known),
+        For::Doing => finding::find_one(text, &known),
+    }
 }
 
 pub(super) fn status_of(report: &StatusReport, identity: &Identity) -> Option<AgentReport> {

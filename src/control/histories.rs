@@ -11,7 +11,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    answers::{answer, find, no_such_agent, refusal, wedged},
+    answers::{For, answer, find, no_such_agent, refusal, wedged},
     reporter::Reporter,
 };
 use crate::agent::{
@@ -58,7 +58,7 @@ pub(super) async fn since(
         None => all_since(&deps.records, since),
         Some(agent) => {
             let Some(report) = reporter.report().await else { return wedged() };
-            match find(&reporter, &report, &agent) {
+            match find(&reporter, &report, &agent, For::Showing) {
                 Ok(identity) => {
                     let entries = deps.records.history(&identity).entries;
                     in_order([(identity.to_string(), entries)], since)

@@ -16,21 +16,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    answers::{answer, no_such_agent, refusal, refusal_with_code, status_of, wedged},
+    answers::{For, answer, find, no_such_agent, refusal, refusal_with_code, status_of, wedged},
     peer::Peer,
-    report::{AgentReport, StatusReport},
+    report::AgentReport,
     reporter::Reporter,
 };
 use crate::{
     agent::{
-        history::finding::{self, UnknownAgent},
         idleness,
         requests::{Action, ByCommand, Outcome, Request, Stage},
         restart::later,
     },
     go_duration,
     supervision::messages::Report,
-    town::identity::Identity,
     tree::root::RootMsg,
 };
 
@@ -48,13 +46,7 @@ pub(super) struct How {
 /// Which order the last segment of a path is.
 pub(super) fn named(path: &str) -> Option<(&str, Action)> {
     let (agent, word) = path.rsplit_once('/')?;
-    let action = match word {
-        "restart" => Action::Restart,
-        "stop" => Action::Stop,
-        "start" => Action::Start,
-        _ => return None,
-    };
-    Some((agent, action))
+    Some((agent, Action::of_command(word)?))
 }
 
 /// Takes an order from this user.
@@ -77,7 +69,7 @@ pub(super) async fn take(
         return refusal(StatusCode::FORBIDDEN, "the system does not say which user asks");
     };
     let Some(report) = reporter.report().await else { return wedged() };
-    let identity = match known(reporter, &report, agent) {
+    let identity = match find(reporter, &report, agent, For::Doing) {
         Ok(identity) => identity,
         Err(unknown) => return no_such_agent(&unknown),
     };
@@ -94,27 +86,25 @@ pub(super) async fn take(
     }
     let (command, at) = (in_words(action, now, time), deps.now().wall);
     let until = time.map(|time| later(at, time));
-    let by = ByCommand { uid: peer.uid, user: peer.name().await, command, at, until, when_idle };
+    let user = reporter.users().name(peer.uid).await;
+    let by = ByCommand { uid: peer.uid, user, command, at, until, when_idle };
     let id = format!("command-{}", deps.jitter.uuid());
     tracing::info!(agent = %identity, reason = "requested", "requested: {by}");
     let request = Request { id, identity, action, by: Some(by) };
-    if let Err(why) = deps.records.note_request(deps, &request).await {
-        let why = format!("nothing was done, as the request cannot be noted: {why}");
-        return refusal(StatusCode::INTERNAL_SERVER_ERROR, &why);
-    }
-    if !reporter.tell(RootMsg::Report(Report::Asked(request.identity.clone()))) {
-        return wedged();
+    let asked = || reporter.tell(RootMsg::Report(Report::Asked(request.identity.clone())));
+    match noted(deps.records.note_request(deps, &request), asked).await {
+        Ok(true) => {}
+        Ok(false) => return wedged(),
+        Err(why) => {
+            let why = format!("nothing was done, as the request cannot be noted: {why}");
+            return refusal(StatusCode::INTERNAL_SERVER_ERROR, &why);
+        }
     }
     answer(&json!({"request": request.id, "identity": request.identity.to_string()}))
 }
 
 fn in_words(action: Action, now: bool, time: Option<Duration>) -> String {
-    let mut words = match action {
-        Action::Restart => "restart",
-        Action::Stop => "stop",
-        Action::Start => "start",
-    }
-    .to_owned();
+    let mut words = action.command().to_owned();
     if now && action != Action::Start {
         words.push_str(" --now");
     }
@@ -124,18 +114,25 @@ fn in_words(action: Action, now: bool, time: Option<Duration>) -> String {
     words
 }
 
-/// The one agent that a text names, of all that there are: also those that run only on request.
-pub(super) fn known(
-    reporter: &Reporter,
-    report: &StatusReport,
-    text: &str,
-) -> Result<Identity, UnknownAgent> {
-    let all = reporter.deps().directory.all();
-    let in_session =
-        all.iter().find(|(_, session)| session == text).map(|(identity, _)| identity.to_string());
-    let supervised = report.agents.iter().filter_map(|agent| agent.identity.parse().ok());
-    let known: Vec<Identity> = supervised.chain(all.into_iter().map(|(identity, _)| identity)).collect();
-    finding::find_one(in_session.as_deref().unwrap_or(text), &known)
+/// Notes a request and has its agent's actor told, also when the client goes away meanwhile: what is noted is carried out at once, or
+/// not at all. Returns whether the root was told.
+async fn noted(
+    noting: impl Future<Output = Result<(), String>>,
+    tell: impl Fn() -> bool,
+) -> Result<bool, String> {
+    /// Tells when it is dropped.
+    struct Abandoned<F: Fn() -> bool>(Option<F>);
+    impl<F: Fn() -> bool> Drop for Abandoned<F> {
+        fn drop(&mut self) {
+            if let Some(tell) = self.0.take() {
+                tell();
+            }
+        }
+    }
+    let mut abandoned = Abandoned(Some(tell));
+    let noted = noting.await;
+    let tell = abandoned.0.take();
+    noted.map(|()| tell.is_some_and(|tell| tell()))
 }
 
 /// How far a request is, as `GET /v1/requests/<id>` answers.
@@ -166,6 +163,28 @@ pub(super) async fn progress(State(reporter): State<Arc<Reporter>>, Path(id): Pa
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_is_noted_is_told_also_when_the_client_goes_away() {
+        let told = std::cell::Cell::new(0);
+        let tell = || {
+            told.set(told.get() + 1);
+            true
+        };
+        assert_eq!(noted(async { Ok(()) }, tell).await, Ok(true));
+        assert_eq!(told.take(), 1);
+        assert_eq!(
+            noted(async { Err("no space left".to_owned()) }, tell).await,
+            Err("no space left".to_owned())
+        );
+        assert_eq!(told.take(), 0, "it is not noted");
+        // The disk is slow, and meanwhile the connection ends.
+        let mut slow = Box::pin(noted(std::future::pending(), tell));
+        assert!(futures::poll!(&mut slow).is_pending());
+        assert_eq!(told.get(), 0);
+        drop(slow);
+        assert_eq!(told.take(), 1);
+    }
 
     #[test]
     fn orders_and_their_words() {

@@ -3,9 +3,10 @@
 //! What a client says about itself is not used. Only the name that belongs to the user's id is looked up, within a time limit, as
 //! the system may ask a server for it. This is an adapter; it must not decide who may do what.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
-use tokio::{net::UnixStream, task::spawn_blocking, time::timeout};
+use parking_lot::Mutex;
+use tokio::{net::UnixStream, sync::Semaphore, task::spawn_blocking, time::timeout};
 
 /// How long to wait for a user's name.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -22,17 +23,66 @@ impl Peer {
     pub fn of(stream: &UnixStream) -> Option<Peer> {
         stream.peer_cred().ok().map(|credentials| Peer { uid: credentials.uid() })
     }
+}
 
-    /// The name of the user; `None` when the system knows none, or takes too long to answer.
-    pub async fn name(self) -> Option<String> {
-        let asking = spawn_blocking(move || uzers::get_user_by_uid(self.uid));
-        let user = timeout(PATIENCE, asking).await.ok()?.ok()??;
-        Some(user.name().to_string_lossy().into_owned())
+type LookUp = dyn Fn(u32) -> Option<String> + Send + Sync;
+
+/// The names of users, each looked up once. One look-up runs at a time, so one that hangs keeps one thread and no more.
+#[derive(Clone)]
+pub struct Users {
+    known: Arc<Mutex<BTreeMap<u32, String>>>,
+    turn: Arc<Semaphore>,
+    look_up: Arc<LookUp>,
+}
+
+impl fmt::Debug for Users {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Users").field("known", &self.known).finish_non_exhaustive()
+    }
+}
+
+impl Default for Users {
+    fn default() -> Self {
+        Users::of(|uid| Some(uzers::get_user_by_uid(uid)?.name().to_string_lossy().into_owned()))
+    }
+}
+
+impl Users {
+    fn of(look_up: impl Fn(u32) -> Option<String> + Send + Sync + 'static) -> Self {
+        Users { known: Arc::default(), turn: Arc::new(Semaphore::new(1)), look_up: Arc::new(look_up) }
+    }
+
+    /// The name of the user with this id; `None` when the system knows none, or takes too long to answer.
+    pub async fn name(&self, uid: u32) -> Option<String> {
+        timeout(PATIENCE, self.looked_up(uid)).await.ok()?
+    }
+
+    async fn looked_up(&self, uid: u32) -> Option<String> {
+        if let Some(name) = self.known.lock().get(&uid) {
+            return Some(name.clone());
+        }
+        let turn = self.turn.clone().acquire_owned().await.ok()?;
+        let users = self.clone();
+        let asking = spawn_blocking(move || {
+            // The turn before may have been about the same user. The lock is free while the system is asked.
+            let known = users.known.lock().get(&uid).cloned();
+            let name = known.or_else(|| (users.look_up)(uid))?;
+            // An answer that comes too late serves the next request.
+            users.known.lock().insert(uid, name.clone());
+            drop(turn);
+            Some(name)
+        });
+        asking.await.ok()?
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    };
+
     use super::*;
 
     #[tokio::test]
@@ -40,7 +90,33 @@ mod tests {
         let (one, _other) = UnixStream::pair().unwrap();
         let peer = Peer::of(&one).unwrap();
         assert_eq!(peer.uid, rustix::process::geteuid().as_raw());
-        assert_eq!(Peer { uid: 0 }.name().await.as_deref(), Some("root"));
-        assert_eq!(Peer { uid: u32::MAX - 7 }.name().await, None);
+        let users = Users::default();
+        assert_eq!(users.name(0).await.as_deref(), Some("root"));
+        assert_eq!(users.name(u32::MAX - 7).await, None);
+        assert_eq!(
+            users.name(0).await.as_deref(),
+            Some("root"),
+            "one that is not known takes no turn for ever"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_look_up_that_hangs_keeps_one_thread_and_its_answer_serves_the_next() {
+        let (answer, answers) = mpsc::channel::<()>();
+        let answers = Mutex::new(answers);
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = asked.clone();
+        let users = Users::of(move |uid| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            answers.lock().recv().ok()?;
+            Some(format!("user {uid}"))
+        });
+        let (first, second) = futures::join!(users.name(7), users.name(8));
+        assert_eq!((first, second, users.name(7).await), (None, None, None));
+        assert_eq!(asked.load(Ordering::Relaxed), 1, "one at a time");
+        answer.send(()).unwrap();
+        let named = async { while users.name(7).await.is_none() {} };
+        timeout(Duration::from_secs(20), named).await.unwrap();
+        assert_eq!((users.name(7).await.as_deref(), asked.load(Ordering::Relaxed)), (Some("user 7"), 1));
     }
 }

@@ -13,7 +13,7 @@ use std::{
 use ractor::ActorRef;
 use tokio::sync::Mutex;
 
-use super::{gather::gather, report::StatusReport};
+use super::{gather::gather, peer::Users, report::StatusReport};
 use crate::{
     deps::Deps,
     ports::{metrics::Measured, problems::OpenProblems},
@@ -35,6 +35,7 @@ pub struct Reporter {
     last: Mutex<Option<(Duration, u64, Arc<StatusReport>)>>,
     /// Counts the commands that may have made the last report outdated.
     told: AtomicU64,
+    users: Users,
 }
 
 impl Reporter {
@@ -45,7 +46,16 @@ impl Reporter {
         process: Process,
         root: ActorRef<RootMsg>,
     ) -> Self {
-        Reporter { deps, problems, measured, process, root, last: Mutex::new(None), told: AtomicU64::new(0) }
+        Reporter {
+            deps,
+            problems,
+            measured,
+            process,
+            root,
+            last: Mutex::new(None),
+            told: AtomicU64::new(0),
+            users: Users::default(),
+        }
     }
 
     /// The ports and registers.
@@ -66,6 +76,11 @@ impl Reporter {
     /// The open problems.
     pub fn problems(&self) -> &OpenProblems {
         &self.problems
+    }
+
+    /// The names of the users who ask.
+    pub fn users(&self) -> &Users {
+        &self.users
     }
 
     /// The status report; `None` when the root does not answer.

@@ -12,8 +12,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    answers::{answer, no_such_agent, refusal, wedged},
-    orders,
+    answers::{For, answer, find, no_such_agent, refusal, wedged},
     reporter::Reporter,
 };
 use crate::agent::{confirmation::Presence, observe, spec::AgentSpec};
@@ -53,7 +52,7 @@ pub(super) async fn session(
         return refusal(StatusCode::BAD_REQUEST, "`lines` must be a number from 0 to 65535");
     };
     let Some(report) = reporter.report().await else { return wedged() };
-    let identity = match orders::known(&reporter, &report, &agent) {
+    let identity = match find(&reporter, &report, &agent, For::Doing) {
         Ok(identity) => identity,
         Err(unknown) => return no_such_agent(&unknown),
     };

@@ -154,7 +154,7 @@ impl Faults {
         for kind in Fault::ALL {
             match faults.values().find(|(fault, _)| *fault == kind) {
                 Some((_, said)) => ports.problems.report(kind.key(), kind.text(said)),
-                None => ports.problems.clear(kind.key()),
+                None => ports.problems.clear(&kind.key()),
             }
         }
     }

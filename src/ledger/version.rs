@@ -88,7 +88,7 @@ pub async fn probe(ledger: &Ledger) {
     match found {
         Ok(version) => {
             *asking.0.0.lock() = State::Known(version);
-            ledger.problems.clear(key);
+            ledger.problems.clear(&key);
         }
         Err(why) => ledger.problems.report(key, format!("the version of bd is not known: {why}")),
     }

@@ -82,7 +82,7 @@ impl Outbox {
             match ports.files.append_line(&ports.paths.events(), &line, 0o644).await {
                 Ok(()) => {
                     self.written.fetch_add(1, Ordering::Relaxed);
-                    ports.problems.clear(PROBLEM);
+                    ports.problems.clear(&PROBLEM);
                 }
                 Err(error) => {
                     self.waiting.lock().push_front(line);

@@ -100,7 +100,7 @@ impl Problems {
     }
 
     /// Notes that `key` is in order again; logged when it was wrong before.
-    pub fn clear(&self, key: impl AsRef<str>) {
+    pub fn clear(&self, key: &(impl AsRef<str> + ?Sized)) {
         let removed = self.0.open.lock().remove(key.as_ref());
         if let Some(problem) = removed {
             tracing::info!(problem = key.as_ref(), "Resolved: {}", problem.text);
@@ -251,7 +251,7 @@ mod tests {
         assert_eq!(facts(), Some((Severity::Critical, Some(Condition::CannotRead), Some(agent))));
         problems.note(ProblemKey::named("file/a").meaning(Condition::CannotWrite), "y".into());
         assert_eq!(facts(), Some((Severity::Critical, Some(Condition::CannotWrite), None)));
-        problems.clear(ProblemKey::named("file/a"));
+        problems.clear(&ProblemKey::named("file/a"));
         assert_eq!(facts(), None);
     }
 

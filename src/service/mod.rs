@@ -378,7 +378,7 @@ async fn watch_log(log: &LogHandle, problems: &Problems) -> std::convert::Infall
         match log.trouble() {
             // Standard error has it already, and a line in the log would be lost.
             Some(text) => problems.note(LOG, text),
-            None => problems.clear(LOG),
+            None => problems.clear(&LOG),
         }
         tokio::time::sleep(LOG_CHECK).await;
     }

@@ -356,7 +356,7 @@ fn tell(deps: &Deps, key: impl Into<ProblemKey>, problem: Option<String>) {
     let key = key.into();
     match problem {
         Some(text) => deps.problems.report(key, text),
-        None => deps.problems.clear(key),
+        None => deps.problems.clear(&key),
     };
 }
 

@@ -268,7 +268,7 @@ impl WatchState {
         match &scan.sessions {
             Ok(sessions) => {
                 self.sessions = Some(sessions.len());
-                self.deps.problems.clear(PROBLEM);
+                self.deps.problems.clear(&PROBLEM);
             }
             Err(why) => {
                 self.sessions = None;

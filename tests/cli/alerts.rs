@@ -215,12 +215,20 @@ fn each_alert_once_across_kills_and_stops() {
     all_delivered(&town);
     let tried = alerts(&server).len();
     assert_eq!(tried, 1, "accepted at once, sent once");
-    // An orderly stop is no news, and what lasts is none either.
+    // An orderly stop is no news, and what lasts is none either: what is found after it is sent, and it is not.
     assert_eq!(fourth.stop(Signal::TERM).0.code(), Some(0));
+    server.forget();
+    let found = town.logged("sessions cannot be seen");
     let _fifth = town.start();
-    town.wait_beats(4);
-    town.wait("that it was read", || town.text("daemon/supervisor/alerts.json").contains("\"started_at\""));
-    assert_eq!(alerts(&server).len(), tried, "{:?}", server.got());
+    town.wait("that it is found again", || town.logged("sessions cannot be seen") > found);
+    town.settings(json!({
+        "heartbeat": {"interval": "500ms"},
+        "notify": {"webhook": hook(&server), "timeout": "2s"},
+        "commands": {"gt": "no-such-gt"},
+    }));
+    town.wait("what is found later", || kinds(&server).contains(&"missing_program".to_owned()));
+    all_delivered(&town);
+    assert_eq!(kinds(&server), ["missing_program"], "{:?}", server.got());
     keeps_the_secret(&town);
 }
 

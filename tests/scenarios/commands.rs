@@ -388,3 +388,43 @@ fn a_command_that_nobody_could_begin_for_long_is_not_carried_out() {
         }
     });
 }
+
+#[test]
+fn a_command_that_waited_for_its_turn_is_tried_as_long_as_any_other() {
+    simulate(1_341, |world| async move {
+        let supervisor = town(&world, &["r"]).await;
+        let deps = supervisor.deps.clone();
+        let (user, command) = (Some("anna".to_owned()), "stop".to_owned());
+        let at = deps.now().wall - mins(1);
+        let by = ByCommand { uid: 1000, user, command, at, until: None, when_idle: false };
+        let (id, identity) = ("command-1".to_owned(), "r/witness".parse().unwrap());
+        let request = Request { id: id.clone(), identity, action: Action::Stop, by: Some(by) };
+        deps.records.note_request(&deps, &request).await.unwrap();
+        world.fail("find", true);
+        world.fail("list", true);
+        world.allow_end(&witness("r"));
+        supervisor.root().await.cast(RootMsg::Report(Report::Asked(request.identity))).unwrap();
+        world.pass(secs(5)).await;
+        world.fail("find", false);
+        world.fail("list", false);
+        assert_eq!(outcome(&world, &supervisor, &id, mins(1)).await.code, "stopped");
+    });
+}
+
+#[test]
+fn a_command_that_waits_for_memory_makes_way_for_the_next() {
+    simulate(1_342, |world| async move {
+        let supervisor = town(&world, &["r"]).await;
+        world.directory("r/crew/max");
+        world.state().machine.available = GIB;
+        let start = order(&supervisor, (Action::Start, "r/crew/max"), None, false).await;
+        world.pass(secs(30)).await;
+        let stop = order(&supervisor, (Action::Stop, "r/crew/max"), None, false).await;
+        let (started, stopped) = (
+            outcome(&world, &supervisor, &start, mins(2)).await,
+            outcome(&world, &supervisor, &stop, mins(2)).await,
+        );
+        assert_eq!((started.ok, started.code.as_str()), (false, "superseded"), "{started:?}");
+        assert_eq!((stopped.ok, stopped.code.as_str()), (true, "not_running"), "{stopped:?}");
+    });
+}

@@ -104,6 +104,8 @@ pub enum StartEnd {
         session: SessionKey,
         /// Why ("rig is parked").
         why: String,
+        /// Whether because it is not idle, so that the end can be asked for again.
+        busy: bool,
     },
     /// Not allowed (any more); what runs was left running.
     Refused(Denial),

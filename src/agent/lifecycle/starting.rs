@@ -124,7 +124,7 @@ impl Lifecycle {
                 self.state = State::Absent { why: NotStarted::NoAgentYet };
                 Decision::ProbeAgain(A_MOMENT)
             }
-            StartEnd::Left { session, why } => {
+            StartEnd::Left { session, why, .. } => {
                 self.is_seen();
                 self.reasons.push(Reason::StartGivenUp(why));
                 self.state = State::Alive { since: around.now, session, said_stopped: false };

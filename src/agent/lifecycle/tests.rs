@@ -520,7 +520,11 @@ fn how_a_start_ends() {
         ("up", up, "alive, leave"),
         ("found", StartEnd::Found(session(3)), "alive, leave"),
         ("taken", StartEnd::Taken, "absent, look in 0"),
-        ("left", StartEnd::Left { session: session(3), why: "rig is parked".into() }, "alive, leave"),
+        (
+            "left",
+            StartEnd::Left { session: session(3), why: "rig is parked".into(), busy: false },
+            "alive, leave",
+        ),
         ("refused", StartEnd::Refused(parked()), "absent, leave"),
         ("unclear", StartEnd::Unclear("tmux".into()), "waiting, look in 0"),
         ("no program", StartEnd::NoProgram("no program".into()), "waiting, look in 30"),

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::{Owner, OwnerEvent};
 use crate::{
     agent::{
@@ -45,6 +47,9 @@ impl Owner {
             return self.wake_start(); // a start of its own makes way
         }
         let when_idle = request.by.as_ref().is_some_and(|by| by.when_idle);
+        if self.tried.as_ref().is_none_or(|(id, _)| *id != request.id) {
+            self.tried = Some((request.id.clone(), self.deps.now().wall));
+        }
         self.attending = Some(request);
         let probe = self.observe(How { for_request: true, ..How::default() });
         let (deps, spec) = (self.deps.clone(), self.spec.clone());
@@ -85,6 +90,11 @@ impl Owner {
         }
     }
 
+    /// When the request in progress was first tried.
+    fn first_tried(&self) -> Timestamp {
+        self.tried.as_ref().map_or_else(|| self.deps.now().wall, |(_, at)| *at)
+    }
+
     fn is_too_old(&self, request: &Request) {
         let limit = go_duration::short(requests::STALE.unsigned_abs());
         tracing::warn!(agent = %self.spec.identity, reason = "request_failed", "request {} is too old", request.named());
@@ -121,7 +131,9 @@ impl Owner {
                 tracing::warn!(%agent, reason, "request {named} refused: {why}");
                 Outcome::failed(why.code(), why.to_string())
             }
-            Reason::RequestPostponed(why) if request.is_given_up(self.deps.now().wall) => {
+            Reason::RequestPostponed(why)
+                if request.is_given_up(self.first_tried(), self.deps.now().wall) =>
+            {
                 tracing::warn!(%agent, reason = "request_failed", "request {named} given up: {why}");
                 Outcome::failed("unclear", why)
             }
@@ -167,6 +179,7 @@ impl Owner {
         let (deps, spec, pulse) = (self.deps.clone(), self.spec.clone(), self.pulse.clone());
         let seen_alive = self.seen_alive;
         let request = self.attending.clone().filter(|_| order.attempt == Attempt::Asked);
+        let first_tried = self.first_tried();
         let is_kept = self.spec.identity.role().wanted(&self.deps.settings()).is_kept();
         self.work.spawn(
             async move {
@@ -176,16 +189,10 @@ impl Owner {
                 }
                 let end = start::start(&deps, &spec, &order, &pulse, seen_alive).await;
                 if let Some(request) = &request
-                    && (!matches!(end, StartEnd::Unclear(_)) || request.is_given_up(deps.now().wall))
+                    && (!matches!(end, StartEnd::Unclear(_))
+                        || request.is_given_up(first_tried, deps.now().wall))
                 {
-                    let mut outcome = came_to(&end, request.action, is_kept);
-                    if let StartEnd::Left { session, .. } = &end
-                        && request.by.as_ref().is_some_and(|by| by.when_idle)
-                        && let Some(busy) = idleness::busy(&deps, &spec, session).await
-                    {
-                        // The client keeps waiting.
-                        outcome = Outcome::failed(busy.code(), busy.to_string());
-                    }
+                    let outcome = came_to(&end, request.action, is_kept);
                     deps.records.finish(&deps, request, outcome).await;
                 }
                 OwnerEvent::StartEnded(end)
@@ -247,6 +254,8 @@ fn came_to(end: &StartEnd, action: Action, is_kept: bool) -> Outcome {
         StartEnd::Found(_) if action == Action::Start => Outcome::done("already_running", "already running"),
         StartEnd::Found(_) => Outcome::failed("found_running", "somebody else started it at the same time"),
         StartEnd::Taken => Outcome::failed("no_agent_yet", NO_AGENT_YET),
+        // The client keeps waiting.
+        StartEnd::Left { why, busy: true, .. } => Outcome::failed("busy", why.clone()),
         StartEnd::Left { why, .. } => Outcome::failed("start_given_up", format!("left running: {why}")),
         StartEnd::Refused(why) => Outcome::failed(why.code(), why.to_string()),
         StartEnd::Unwanted(why) => Outcome::failed(why.code(), why.to_string()),
@@ -297,9 +306,14 @@ mod tests {
             ),
             (StartEnd::Taken, start, "! no_agent_yet: its session has no agent yet"),
             (
-                StartEnd::Left { session: session.clone(), why: "it is working".into() },
+                StartEnd::Left { session: session.clone(), why: "it is working".into(), busy: true },
                 restart,
-                "! start_given_up: left running: it is working",
+                "! busy: it is working",
+            ),
+            (
+                StartEnd::Left { session: session.clone(), why: "rig is parked".into(), busy: false },
+                restart,
+                "! start_given_up: left running: rig is parked",
             ),
             (
                 StartEnd::Refused(Denial::EmergencyStop),

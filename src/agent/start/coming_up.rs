@@ -66,7 +66,7 @@ impl Start<'_> {
         }
         // What may be the agent is left running: it is known not to have come only when there is nothing but a shell.
         Err(match unsure {
-            Some(why) => StartEnd::Left { session: key.clone(), why },
+            Some(why) => StartEnd::Left { session: key.clone(), why, busy: false },
             None => StartEnd::NeverAppeared(format!(
                 "no {} process in session {} within {}",
                 program.process_names.join("/"),
@@ -100,7 +100,7 @@ impl Start<'_> {
                 if self.order.attempt == Attempt::Asked && asked_for >= patience && others() {
                     // A request may be waiting.
                     let why = "it waits at a question".to_owned();
-                    return Err(StartEnd::Left { session: key.clone(), why });
+                    return Err(StartEnd::Left { session: key.clone(), why, busy: false });
                 }
                 continue;
             }
@@ -234,7 +234,9 @@ impl Start<'_> {
         self.makes_way(key)?;
         match permission::ask_but_for_the_account(self.deps, self.spec).await {
             // The agent is left running.
-            Permission::Denied(why) => Err(StartEnd::Left { session: key.clone(), why: why.to_string() }),
+            Permission::Denied(why) => {
+                Err(StartEnd::Left { session: key.clone(), why: why.to_string(), busy: false })
+            }
             Permission::Allowed => Ok(known),
             Permission::Unknown(_) => Ok(false),
         }
@@ -282,7 +284,9 @@ impl Start<'_> {
     /// Ends a start that is no request when a request waits; what runs is left running.
     fn makes_way(&self, key: &SessionKey) -> Step<()> {
         match self.makes_way_for() {
-            Some(request) => Err(StartEnd::Left { session: key.clone(), why: request.to_string() }),
+            Some(request) => {
+                Err(StartEnd::Left { session: key.clone(), why: request.to_string(), busy: false })
+            }
             None => Ok(()),
         }
     }

@@ -40,7 +40,7 @@ pub fn is_over(deps: &Deps, identity: &Identity) {
 pub fn refresh(records: &Records, problems: &Problems) {
     let lines = records.without_gt();
     if lines.is_empty() {
-        return problems.clear(PROBLEM);
+        return problems.clear(&PROBLEM);
     }
     let text = format!(
         "started without gt, which sets up more than the supervisor does, and is tried again at the next start of each: {}",

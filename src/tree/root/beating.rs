@@ -122,7 +122,7 @@ impl RootState {
         self.plan.deps.metrics.heartbeat(late.is_empty(), took);
         let problems = &self.plan.deps.problems;
         if late.is_empty() {
-            problems.clear(LATE);
+            problems.clear(&LATE);
             tracing::info!("Heartbeat complete (#{number})");
         } else {
             let late = late.into_iter().collect::<Vec<_>>().join(", ");

@@ -168,8 +168,8 @@ impl AlertsState {
         let channels = self.channels();
         self.deps.alerts.keep_channels(&channels);
         for channel in Channel::ALL.into_iter().filter(|channel| !channels.contains(channel)) {
-            self.deps.problems.clear(problem(channel));
-            self.deps.problems.clear(lost_problem(channel));
+            self.deps.problems.clear(&problem(channel));
+            self.deps.problems.clear(&lost_problem(channel));
         }
         if channels.is_empty() {
             self.reads = false;
@@ -338,7 +338,7 @@ fn lost_problem(channel: Channel) -> String {
 fn report_lost(deps: &Deps, channel: Channel, settings: &Settings) {
     let key = lost_problem(channel);
     let Some(Lost { count, summary, .. }) = deps.alerts.lost(channel, deps.now().wall) else {
-        return deps.problems.clear(key);
+        return deps.problems.clear(&key);
     };
     let (target, s) = (sending::target(settings, channel), if count == 1 { "" } else { "s" });
     let text = format!("{count} alert{s} never delivered by {channel} ({target}); the last: {summary}");
@@ -376,7 +376,7 @@ async fn send(deps: &Deps, channel: Channel, alert: &Alert, ids: &[String]) {
                 );
             }
             if deps.alerts.waiting(channel) == 0 {
-                deps.problems.clear(problem(channel));
+                deps.problems.clear(&problem(channel));
             }
             report_lost(deps, channel, &settings);
             deps.alerts.save(deps).await;

@@ -179,7 +179,7 @@ impl DoltState {
     fn is_up(&mut self) {
         self.starts.changed(false, self.deps.now().mono);
         self.deps.dolt.set_down(None);
-        self.deps.problems.clear(PROBLEM);
+        self.deps.problems.clear(&PROBLEM);
         (self.answers)(Report::DoltAnswers);
     }
 

@@ -176,14 +176,7 @@ async fn take(deps: &Deps, request: Request, claimed: &impl Fn(Identity)) {
             );
         }
     }
-    tracing::info!(
-        agent = %identity, "requested by mail {id}: {}",
-        match action {
-            Action::Restart => "fresh start",
-            Action::Stop => "stop",
-            Action::Start => "start",
-        }
-    );
+    tracing::info!(agent = %identity, "requested by mail {id}: {}", action.by_mail());
     deps.records.advance(deps, &request, Stage::Due).await;
     claimed(request.identity);
 }

@@ -202,7 +202,7 @@ fn how_a_start_or_stop_ended_is_a_line() {
         ),
         (StartEnd::Found(session(3)), "already running → alive: no action"),
         (
-            StartEnd::Left { session: session(3), why: "rig is parked".into() },
+            StartEnd::Left { session: session(3), why: "rig is parked".into(), busy: false },
             "its start was given up: rig is parked → alive: what runs is left running",
         ),
         (StartEnd::Refused(parked()), "not running → paused: rig is parked"),
