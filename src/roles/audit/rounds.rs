@@ -203,7 +203,7 @@ fn tell_stalled(agent: &Agent, found: &Finding) {
         Finding::Stalled { hook } => (Condition::Gupp, hook),
         Finding::Missing { hook } => (Condition::Orphaned, hook),
         Finding::Unknown => return,
-        _ => return deps.problems.clear(spec.problem_key(STALLED)),
+        _ => return deps.problems.clear(&spec.problem_key(STALLED)),
     };
     // An earlier supervisor may have mailed it.
     if deps.records.incident(&spec.identity, |it| it.as_ref().is_some_and(|it| it.is_mailed(condition, hook)))
