@@ -24,6 +24,7 @@ use serde_json::json;
 
 use crate::{
     deaths::between,
+    limits,
     process::Usage,
     stage::{Stage, rig, town},
     supervisor::signal,
@@ -55,12 +56,14 @@ pub async fn measure(quick: bool) -> anyhow::Result<Vec<Row>> {
     tokio::time::sleep(SETTLE).await;
     let time = Duration::from_secs(time);
     let without = Usage::over(stage.supervisor.pid(), time).await?;
+    limits::moved();
     let mut top = Top::begin(&stage)?;
     top.draws(&format!("{AGENTS} agents"))?;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let drawn = top.bytes_until_now();
     let with = Usage::over(stage.supervisor.pid(), time).await?;
     let idle = top.bytes_until_now();
+    limits::moved();
     eprintln!(
         "the first picture: {drawn} bytes; while nothing changed: {idle} bytes in {} s",
         time.as_secs()
@@ -79,6 +82,7 @@ pub async fn measure(quick: bool) -> anyhow::Result<Vec<Row>> {
         let drawn = top.draws("confirming")?;
         let noticed = stage.says_since(from, 1, &format!("{who}: end reported: ")).await?;
         times.push(between(noticed, drawn));
+        limits::moved();
         tokio::time::sleep(APART).await;
     }
     let (deaths, spread) = (times.len(), Spread::of(times));
