@@ -28,8 +28,8 @@ use super::{
 
 /// At most one change is sent within this time: what follows one is sent together.
 const SETTLE: Duration = Duration::from_millis(100);
-/// How often the parts of the report other than agents are compared while a client follows.
-const COMPARE_EVERY: Duration = Duration::from_secs(1);
+/// How often a report is compared while a client follows and nothing wakes: for figures and gates, which wake nobody.
+const COMPARE_EVERY: Duration = Duration::from_secs(10);
 /// How often a client hears that the supervisor lives while nothing changes.
 pub(super) const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 /// What happened may be stored this much later.
@@ -40,13 +40,16 @@ pub fn follow(reporter: Arc<Reporter>) -> Sse<impl Stream<Item = Result<Event, I
     let changed = reporter.deps().records.changed();
     let mut histories = Histories::default();
     histories.news(&reporter);
-    let following = Following { reporter, changed, told: None, histories, next: Duration::ZERO };
+    let problems = reporter.problems_changed();
+    let next = Duration::ZERO;
+    let following = Following { reporter, changed, problems, told: None, histories, next };
     Sse::new(stream::unfold(following, Following::next)).keep_alive(KeepAlive::new().interval(SIGN_OF_LIFE))
 }
 
 struct Following {
     reporter: Arc<Reporter>,
     changed: watch::Receiver<()>,
+    problems: watch::Receiver<()>,
     told: Option<Arc<StatusReport>>,
     histories: Histories,
     /// The next change is not sent before this time of the monotonic clock.
@@ -64,11 +67,18 @@ impl Following {
         };
         loop {
             let mut change = Map::new();
-            if timeout(COMPARE_EVERY, self.changed.changed()).await.is_ok() {
+            let woken = async {
+                tokio::select! {
+                    _ = self.changed.changed() => {}
+                    _ = self.problems.changed() => {}
+                }
+            };
+            if timeout(COMPARE_EVERY, woken).await.is_ok() {
                 // A report that was begun before the change does not show it.
                 sleep(FRESH).await;
                 sleep(self.next.saturating_sub(self.reporter.deps().now().mono)).await;
                 self.changed.mark_unchanged();
+                self.problems.mark_unchanged();
                 let happened = self.histories.news(&self.reporter);
                 if !happened.is_empty() {
                     change.insert("happened".to_owned(), json!(happened));

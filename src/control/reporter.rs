@@ -11,7 +11,7 @@ use std::{
 };
 
 use ractor::ActorRef;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use super::{gather::gather, report::StatusReport};
 use crate::{
@@ -45,6 +45,11 @@ impl Reporter {
     /// The ports and registers.
     pub fn deps(&self) -> &Arc<Deps> {
         &self.deps
+    }
+
+    /// Moves when a problem begins, ends or changes.
+    pub fn problems_changed(&self) -> watch::Receiver<()> {
+        self.problems.changed()
     }
 
     /// The status report; `None` when the root does not answer.

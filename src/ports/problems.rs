@@ -7,8 +7,8 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use parking_lot::Mutex;
-use tokio::time::Instant;
+use parking_lot::{Mutex, MutexGuard};
+use tokio::{sync::watch, time::Instant};
 
 /// The longest text of a problem, in characters: it may repeat text from other programs.
 const LONGEST: usize = 2000;
@@ -24,7 +24,29 @@ pub struct Problems(Open);
 #[derive(Debug, Clone)]
 pub struct OpenProblems(Open);
 
-type Open = Arc<Mutex<BTreeMap<String, Problem>>>;
+type Open = Arc<Shared>;
+
+#[derive(Debug, Default)]
+struct Shared {
+    open: Mutex<BTreeMap<String, Problem>>,
+    /// Wakes those who show them.
+    changed: watch::Sender<()>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Problem>> {
+        self.open.lock()
+    }
+
+    /// Notes a problem; one that lasts keeps its beginning. Returns its text before.
+    fn insert(&self, key: &str, text: String) -> Option<String> {
+        let before = insert(&mut self.lock(), key, text.clone());
+        if before.as_ref() != Some(&text) {
+            self.changed.send_replace(());
+        }
+        before
+    }
+}
 
 /// What is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,16 +67,14 @@ impl Problems {
     /// Notes that `key` is wrong in this way; logged as a warning when that is new.
     pub fn report(&self, key: impl Into<String>, text: impl Into<String>) {
         let (key, text) = (key.into(), bounded(text.into()));
-        let mut open = self.0.lock();
-        if open.get(&key).is_none_or(|before| before.text != text) {
+        if self.0.insert(&key, text.clone()).as_ref() != Some(&text) {
             tracing::warn!(problem = key, "{text}");
-            insert(&mut open, &key, text);
         }
     }
 
     /// Records a problem without a line in the log, for a caller that has logged it already, or cannot.
     pub fn note(&self, key: &str, text: String) {
-        insert(&mut self.0.lock(), key, bounded(text));
+        self.0.insert(key, bounded(text));
     }
 
     /// Notes all problems of one kind as one: the first text, and how many more there are; an empty list clears it. For
@@ -71,8 +91,7 @@ impl Problems {
             return;
         }
         let text = bounded(format!("{first} (and {more} more of this kind)"));
-        let mut open = self.0.lock();
-        let before = insert(&mut open, key, text.clone());
+        let before = self.0.insert(key, text.clone());
         if before.is_none_or(|before| !before.ends_with(" more of this kind)")) {
             tracing::warn!(problem = key, "{text}");
         }
@@ -80,7 +99,9 @@ impl Problems {
 
     /// Notes that `key` is in order again; logged when it was wrong before.
     pub fn clear(&self, key: &str) {
-        if let Some(problem) = self.0.lock().remove(key) {
+        let removed = self.0.lock().remove(key);
+        if let Some(problem) = removed {
+            self.0.changed.send_replace(());
             tracing::info!(problem = key, "Resolved: {}", problem.text);
         }
     }
@@ -88,6 +109,7 @@ impl Problems {
     /// Removes every key with this prefix without logging: its subject is no longer supervised.
     pub fn forget(&self, prefix: &str) {
         self.0.lock().retain(|key, _| !key.starts_with(prefix));
+        self.0.changed.send_replace(());
     }
 
     /// The end to read from, for tests.
@@ -110,6 +132,11 @@ impl Problems {
 }
 
 impl OpenProblems {
+    /// Moves with every change.
+    pub fn changed(&self) -> watch::Receiver<()> {
+        self.0.changed.subscribe()
+    }
+
     /// All open problems, as key and text, ordered by key; beyond 500 only their number.
     pub fn list(&self) -> BTreeMap<String, String> {
         let open = self.0.lock();
@@ -132,7 +159,6 @@ impl OpenProblems {
     }
 }
 
-/// Notes a problem; one that lasts keeps its beginning. Returns its text before.
 #[allow(clippy::disallowed_methods, reason = "who reports has no clock, and only reports read for how long")]
 fn insert(open: &mut BTreeMap<String, Problem>, key: &str, text: String) -> Option<String> {
     match open.get_mut(key) {
