@@ -1,8 +1,8 @@
 //! `top` with 400 agents: how long a change takes from the supervisor's log to the terminal, and what a `top` in which nothing
 //! changes costs the supervisor.
 //!
-//! `top` draws on a terminal of this benchmark's own. Agents are killed one after the other; the first thing that is drawn of that is
-//! the state `confirming`. Its time is compared with the time of the log line with which the supervisor notices the death.
+//! `top` draws on a terminal of this benchmark's own. Agents are killed one after the other. The time at which something is drawn of
+//! that is compared with the time of the log line with which the supervisor notices the death.
 
 use std::{
     fs::File,
@@ -24,6 +24,7 @@ use serde_json::json;
 
 use crate::{
     deaths::between,
+    limits,
     process::Usage,
     stage::{Stage, rig, town},
     supervisor::signal,
@@ -40,6 +41,8 @@ const AGENTS: usize = RUNNING + RIGS * POLECATS + 1;
 const APART: Duration = Duration::from_millis(1500);
 /// How long a change may take until this gives up.
 const LIMIT: Duration = Duration::from_secs(10);
+/// The most bytes with which it draws nothing but other ages of two agents.
+const AGE: usize = 60;
 /// Until the threads that were needed for the start have gone.
 const SETTLE: Duration = Duration::from_secs(20);
 
@@ -55,12 +58,14 @@ pub async fn measure(quick: bool) -> anyhow::Result<Vec<Row>> {
     tokio::time::sleep(SETTLE).await;
     let time = Duration::from_secs(time);
     let without = Usage::over(stage.supervisor.pid(), time).await?;
+    limits::moved();
     let mut top = Top::begin(&stage)?;
-    top.draws(&format!("{AGENTS} agents"))?;
+    top.draws("agents:")?;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let drawn = top.bytes_until_now();
     let with = Usage::over(stage.supervisor.pid(), time).await?;
     let idle = top.bytes_until_now();
+    limits::moved();
     eprintln!(
         "the first picture: {drawn} bytes; while nothing changed: {idle} bytes in {} s",
         time.as_secs()
@@ -76,9 +81,10 @@ pub async fn measure(quick: bool) -> anyhow::Result<Vec<Row>> {
         let from = stage.supervisor.said();
         top.bytes_until_now();
         signal(*pid, Signal::KILL);
-        let drawn = top.draws("confirming")?;
         let noticed = stage.says_since(from, 1, &format!("{who}: end reported: ")).await?;
+        let drawn = top.draws_since(noticed)?;
         times.push(between(noticed, drawn));
+        limits::moved();
         tokio::time::sleep(APART).await;
     }
     let (deaths, spread) = (times.len(), Spread::of(times));
@@ -158,6 +164,16 @@ impl Top {
         bail!("top did not draw {text:?} within {LIMIT:?}, but {:?}", String::from_utf8_lossy(&all))
     }
 
+    /// When it first drew more than an age since then.
+    fn draws_since(&mut self, since: Timestamp) -> anyhow::Result<Timestamp> {
+        while let Ok((at, bytes)) = self.drawn.recv_timeout(LIMIT) {
+            if at >= since && bytes.len() > AGE {
+                return Ok(at);
+            }
+        }
+        bail!("top drew nothing within {LIMIT:?}")
+    }
+
     /// How much it drew since it was last asked.
     fn bytes_until_now(&mut self) -> usize {
         self.drawn.try_iter().map(|(_, bytes)| bytes.len()).sum()
@@ -166,7 +182,6 @@ impl Top {
 
 impl Drop for Top {
     fn drop(&mut self) {
-        signal(self.child.id(), Signal::TERM);
-        let _ = self.child.wait();
+        limits::kill_and_wait(&mut self.child);
     }
 }
