@@ -99,6 +99,7 @@ mod tests {
     };
 
     use futures::future::join_all;
+    use tokio::task::JoinSet;
 
     use super::*;
 
@@ -121,12 +122,21 @@ mod tests {
             let released = released.clone();
             run(move || released.lock().recv().is_err()) // limited: the sender is dropped below, or with the test
         });
-        let stuck = tokio::spawn(join_all(stuck));
+        let mut waiting = JoinSet::new();
+        waiting.spawn(join_all(stuck));
         let others = join_all((0..50).map(|number| run(move || number)));
         let others = timeout(Duration::from_secs(30), others).await.unwrap();
         assert_eq!(others, (0..50).map(Some).collect::<Vec<_>>());
         drop(release);
-        assert!(timeout(Duration::from_secs(30), stuck).await.unwrap().unwrap().iter().all(Option::is_some));
+        assert!(
+            timeout(Duration::from_secs(30), waiting.join_next())
+                .await
+                .unwrap()
+                .unwrap()
+                .unwrap()
+                .iter()
+                .all(Option::is_some)
+        );
     }
 
     #[tokio::test]
