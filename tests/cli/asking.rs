@@ -88,7 +88,8 @@ fn status_of_a_town_that_is_well() {
         "every actor runs"
     );
     assert_eq!((&status["settings"]["refused"], &status["settings"]["shared"]), (&Value::Null, &Value::Null));
-    for name in ["accounts", "deaths", "feed", "convoys", "actors", "settings", "tmux_socket"] {
+    assert_eq!(status["summary"]["not_well"], json!([]));
+    for name in ["accounts", "deaths", "feed", "convoys", "actors", "settings", "tmux_socket", "summary"] {
         status.as_object_mut().unwrap().remove(name);
     }
     // What an agent is doing depends on when its screen was read.

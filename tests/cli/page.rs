@@ -82,7 +82,10 @@ fn it_shows_the_town_live() {
             json!({"type": kind, "key": "Enter", "code": "Enter", "text": "\r", "windowsVirtualKeyCode": 13}),
         );
     }
-    browser.wait("its story", "[...document.querySelectorAll('#story-entries li')].some((it) => it.textContent.includes('SIGKILL'))");
+    browser.wait(
+        "its story",
+        "[...document.querySelectorAll('#story-entries li')].some((it) => it.textContent.includes('died'))",
+    );
     assert_eq!(browser.text("location.hash"), "#agent/alpha/witness");
     for kind in ["keyDown", "keyUp"] {
         browser.call(

@@ -99,8 +99,8 @@ mod tests {
         assert!(!token.is_cookie("0123456789abcdef") && !token.cookie().contains("0123456789abcdef"));
     }
 
-    /// The median time of many comparisons, in nanoseconds, of each text.
-    fn medians(token: &Token, texts: [&str; 2]) -> [u128; 2] {
+    /// The shortest time of many comparisons, in nanoseconds, of each text: what else runs on the machine makes none shorter.
+    fn shortest(token: &Token, texts: [&str; 2]) -> [u128; 2] {
         let mut times = [Vec::new(), Vec::new()];
         for _ in 0..101 {
             for (text, times) in texts.iter().zip(&mut times) {
@@ -112,10 +112,7 @@ mod tests {
                 times.push(began.elapsed().as_nanos());
             }
         }
-        times.map(|mut times| {
-            times.sort_unstable();
-            times[times.len() / 2]
-        })
+        times.map(|times| times.into_iter().min().unwrap_or_default())
     }
 
     #[test]
@@ -124,7 +121,7 @@ mod tests {
         let token = Token::parse(text.as_bytes()).unwrap();
         let (first, last) = (format!("x{}", &text[1..]), format!("{}x", &text[..text.len() - 1]));
         assert_eq!((first.len(), last.len()), (text.len(), text.len()));
-        let [first, last] = medians(&token, [&first, &last]);
+        let [first, last] = shortest(&token, [&first, &last]);
         let (more, less) = (first.max(last), first.min(last));
         assert!(more * 2 < less * 3, "wrong at its first character: {first} ns, at its last: {last} ns");
     }
