@@ -8,7 +8,7 @@
 //! once. In another user's town nothing else is checked.
 //!
 //! **It changes nothing**: it creates no file, directory or lock, but for one small file with which it tries the disk of `daemon/`, and
-//! which it removes ([`trial`]). It renames no broken file, starts or attaches to no tmux server, and signals no process. `bd`, `gt` and
+//! which it removes (`trial`). It renames no broken file, starts or attaches to no tmux server, and signals no process. `bd`, `gt` and
 //! `git` are asked for their versions, `gt` 1.x also for the state of the town, systemd for the units in which supervisor and tmux run,
 //! and for nothing else.
 
