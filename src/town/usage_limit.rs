@@ -249,7 +249,7 @@ pub fn compile<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Result<R
 /// Whether these constants compile to little: for tests, as they stay in memory.
 #[cfg(test)]
 pub fn is_small<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> bool {
-    RegexSetBuilder::new(patterns).case_insensitive(true).size_limit(192 << 10).build().is_ok()
+    RegexSetBuilder::new(patterns).case_insensitive(true).size_limit(256 << 10).build().is_ok()
 }
 
 /// The last line of a syntax error, which names it; the lines before draw the pattern.
