@@ -129,7 +129,8 @@ struct Top {
 
 impl Top {
     fn begin(stage: &Stage) -> anyhow::Result<Top> {
-        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
+        // Not inherited: `top` ends when nobody has its terminal any more.
+        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         grantpt(&terminal)?;
         unlockpt(&terminal)?;
         tcsetwinsize(&terminal, Winsize { ws_row: 40, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 })?;
