@@ -276,11 +276,7 @@ fn orders_for_one_agent_and_what_became_of_them() {
         ("alpha/witness/stop?now=perhaps", 400, "`now` must be true or false"),
         ("alpha/witness/stop?for=0s", 400, "`for` is a time above 0, for `stop` only"),
         ("alpha/witness/start?for=1h", 400, "`for` is a time above 0, for `stop` only"),
-        (
-            "deacon-boot/start",
-            409,
-            "it is started when the deacon has to be checked, and ends by itself",
-        ),
+        ("deacon-boot/start", 409, "it is started when the deacon has to be checked, and ends by itself"),
     ] {
         let (got, body) = answered("POST", &format!("/v1/agents/{path}"));
         assert_eq!((got, body["error"].as_str()), (status, Some(why)), "{path}: {body}");
