@@ -202,7 +202,7 @@ mod tests {
         let before = with("gt is missing", "2026-11-25T10:00:00.000000001Z");
         assert!(differences(&before, &with("gt is missing", "2026-11-25T10:00:00.000000002Z")).is_empty());
         let now = differences(&before, &with("gt hangs", "2026-11-25T10:00:00.000000002Z"));
-        assert_eq!(now.keys().collect::<Vec<_>>(), ["problem_list", "problems"]);
+        assert_eq!(now.keys().collect::<Vec<_>>(), ["problems", "problem_list"]);
         assert_eq!(now["problem_list"][0]["text"], "gt hangs");
     }
 

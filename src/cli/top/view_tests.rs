@@ -21,6 +21,7 @@ use crate::{
         histories::Happened,
         report::{AgentReport, GateReport},
     },
+    ports::problems::ProblemKey,
 };
 
 fn at(text: &str) -> Timestamp {
@@ -79,12 +80,16 @@ fn town_report() -> StatusReport {
         ],
         problem_list: vec![
             ProblemReport::new(
-                "dolt",
+                ProblemKey::named("dolt").critical(),
                 "Dolt does not answer on 127.0.0.1:3307 since 2026-11-25T09:58:00Z: mail, hooks and slings fail; `gt dolt \
                  start` starts it",
                 Some(at("09:55:00")),
             ),
-            ProblemReport::new("mill/witness/start", "it could not be started", Some(at("09:59:30"))),
+            ProblemReport::new(
+                ProblemKey::named("mill/witness/start").critical(),
+                "it could not be started",
+                Some(at("09:59:30")),
+            ),
             ProblemReport::new("mayor/question", "it waits at a question", None),
         ],
         ..StatusReport::default()
