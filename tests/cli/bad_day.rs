@@ -106,7 +106,11 @@ fn each_is_named_first_and_is_wrong() {
 
     let claude = day.take_away("claude");
     kill_agent(&day.town, "gt-a2-witness");
-    day.shows("a missing program", "a2/witness cannot be started: ", "a2/witness cannot be started: ");
+    day.shows(
+        "a missing program",
+        "a2/witness cannot be started: ",
+        "cannot be started: claude, which is not on PATH",
+    );
     claude();
     assert_eq!(day.town.ask(&["clear-backoff", "a2/witness"]).code, Some(0));
     day.is_over("a missing program", "a2/witness cannot be started");
