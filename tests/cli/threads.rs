@@ -12,7 +12,7 @@ use crate::{
 const OTHERS: usize = 7;
 
 /// Tokio keeps a thread that has nothing to do for ten seconds, so none of a heartbeat is missed. What agents ask of the disk is done
-/// by few; only on a disk that hangs there are more.
+/// by one; only on a disk that hangs there are more.
 #[test]
 fn many_agents_and_a_slow_bd_make_no_more_threads_than_it_may_have() {
     let _among = among_others();
