@@ -26,17 +26,28 @@ const SOON: Duration = Duration::from_millis(50);
 /// Answers do not wait for one another longer than this.
 const TOGETHER: Duration = Duration::from_millis(5);
 
-/// The work of one access, which leaves its answer and returns who is to be told; `None` once it has begun, or nobody waits for it
-/// any more.
+/// The work of one access, which leaves its answer and returns who is to be told; `None` once it has begun, or was taken back.
 type Slot = Arc<Mutex<Option<Work>>>;
 type Work = Box<dyn FnOnce() -> oneshot::Sender<()> + Send>;
 
 /// What each runtime has asked for and has not begun.
 static ASKED: LazyLock<Mutex<HashMap<Id, Vec<Slot>>>> = LazyLock::new(Mutex::default);
 
-/// Does this on another thread; `None` when it panicked. Work that has begun is finished although nobody waits for it any more,
-/// and other work does not begin.
-pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+/// What became of work that was asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Done<T> {
+    /// It ended with this.
+    Ended(T),
+    /// It panicked.
+    Panicked,
+    /// It had not begun within the limit, and never will: whatever it was to write is not written.
+    TakenBack,
+    /// It has begun, and had not ended within the limit.
+    UnderWay,
+}
+
+/// Does this on another thread. It is done also when nobody waits for it any more: only the limit takes back what has not begun.
+pub async fn run<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Send + 'static) -> Done<T> {
     let answer = Arc::new(Mutex::new(None));
     let (tell, mut told) = oneshot::channel();
     let to = answer.clone();
@@ -48,15 +59,20 @@ pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -
     // Whatever can run now asks first; then the first of them begins all.
     yield_now().await;
     begin();
-    loop {
-        let is_told = timeout(SOON, &mut told).await.is_ok();
-        if let Some(work) = asked.0.lock().take() {
-            spawn_blocking(move || work().send(()));
+    let ended = async {
+        while timeout(SOON, &mut told).await.is_err() {
+            asked.begin_alone();
+            if answer.lock().is_some() {
+                return;
+            }
         }
-        let answer = answer.lock().take();
-        if is_told || answer.is_some() {
-            return answer;
-        }
+    };
+    let in_time = timeout(limit, ended).await.is_ok();
+    match (answer.lock().take(), in_time) {
+        (Some(done), _) => Done::Ended(done),
+        (None, true) => Done::Panicked,
+        (None, false) if asked.take_back() => Done::TakenBack,
+        (None, false) => Done::UnderWay,
     }
 }
 
@@ -85,22 +101,45 @@ fn tell(done: &mut Vec<oneshot::Sender<()>>) {
     }
 }
 
-/// Work that somebody waits for.
-struct Asked(Slot);
+/// Work that somebody waits for, and the runtime that does it.
+struct Asked(Slot, Handle);
 
 impl Asked {
     fn new(work: Work) -> Asked {
         let slot = Slot::new(Mutex::new(Some(work)));
-        ASKED.lock().entry(Handle::current().id()).or_default().push(slot.clone());
-        Asked(slot)
+        let runtime = Handle::current();
+        ASKED.lock().entry(runtime.id()).or_default().push(slot.clone());
+        Asked(slot, runtime)
+    }
+}
+
+impl Asked {
+    /// Has a thread of its own begin it, unless it has begun by then.
+    fn begin_alone(&self) {
+        if self.0.lock().is_none() {
+            return;
+        }
+        let slot = self.0.clone();
+        // Its caller may be dropped outside of the runtime.
+        self.1.spawn_blocking(move || {
+            let work = slot.lock().take();
+            // Who has its answer already does not listen any more.
+            work.map(|work| work().send(()))
+        });
+    }
+
+    /// Keeps it from beginning; whether it had not begun.
+    fn take_back(&self) -> bool {
+        // What the work holds is dropped after the lock is released.
+        let work = self.0.lock().take();
+        work.is_some()
     }
 }
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        // What the work holds is dropped after the lock is released.
-        let work = self.0.lock().take();
-        drop(work);
+        // Nobody waits for it any more, and perhaps nobody begins what was asked for with it.
+        self.begin_alone();
     }
 }
 
@@ -114,15 +153,27 @@ mod tests {
 
     use futures::future::join_all;
 
+    use tokio::sync::Notify;
+
     use super::*;
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    fn ended<T>(done: Done<T>) -> T {
+        match done {
+            Done::Ended(it) => it,
+            Done::Panicked | Done::TakenBack | Done::UnderWay => panic!("it did not end"),
+        }
+    }
 
     // On the paused clock none of them is late.
     #[tokio::test(start_paused = true)]
     async fn what_is_asked_for_at_once_is_done_by_one_thread() {
-        let all = join_all((0..500).map(|number| run(move || (number, thread::current().id())))).await;
-        let numbers: Vec<usize> = all.iter().map(|it| it.unwrap().0).collect();
+        let all = join_all((0..500).map(|number| run(LONG, move || (number, thread::current().id())))).await;
+        let all: Vec<(usize, ThreadId)> = all.into_iter().map(ended).collect();
+        let numbers: Vec<usize> = all.iter().map(|it| it.0).collect();
         assert_eq!(numbers, (0..500).collect::<Vec<_>>());
-        let threads: HashSet<ThreadId> = all.iter().map(|it| it.unwrap().1).collect();
+        let threads: HashSet<ThreadId> = all.iter().map(|it| it.1).collect();
         assert_eq!(threads.len(), 1);
         assert!(!ASKED.lock().contains_key(&Handle::current().id()));
     }
@@ -133,31 +184,51 @@ mod tests {
         let released = Arc::new(Mutex::new(released));
         let stuck = (0..3).map(|_| {
             let released = released.clone();
-            run(move || released.lock().recv().is_err()) // limited: the sender is dropped below, or with the test
+            run(LONG, move || released.lock().recv().is_err()) // limited: the sender is dropped below, or with the test
         });
         let mut stuck = Box::pin(join_all(stuck));
         assert!(futures::poll!(&mut stuck).is_pending(), "they have asked first");
-        let others = join_all((0..50).map(|number| run(move || number)));
+        let others = join_all((0..50).map(|number| run(LONG, move || number)));
         let others = timeout(Duration::from_secs(30), others).await.unwrap();
-        assert_eq!(others, (0..50).map(Some).collect::<Vec<_>>());
+        assert_eq!(others, (0..50).map(Done::Ended).collect::<Vec<_>>());
         drop(release);
-        assert!(timeout(Duration::from_secs(30), stuck).await.unwrap().iter().all(Option::is_some));
+        assert!(timeout(Duration::from_secs(30), stuck).await.unwrap().into_iter().all(ended));
     }
 
     #[tokio::test]
     async fn a_panic_is_told_to_its_caller_alone() {
         let quiet: Box<dyn FnOnce() -> u8 + Send> = Box::new(|| std::panic::resume_unwind(Box::new(())));
-        let (first, other) = tokio::join!(run(quiet), run(|| 7));
-        assert_eq!((first, other), (None, Some(7)));
+        let (first, other) = tokio::join!(run(LONG, quiet), run(LONG, || 7));
+        assert_eq!((first, other), (Done::Panicked, Done::Ended(7)));
     }
 
     #[tokio::test]
-    async fn what_nobody_waits_for_does_not_begin() {
-        let (dropped, is_dropped) = mpsc::channel::<()>();
-        let mut given_up = Box::pin(run(move || dropped.send(()).is_ok()));
+    async fn what_nobody_waits_for_any_more_is_done_all_the_same() {
+        let (tell, told) = mpsc::channel::<()>();
+        let mut given_up = Box::pin(run(LONG, move || tell.send(())));
         assert!(futures::poll!(&mut given_up).is_pending(), "it has asked");
         drop(given_up);
-        assert_eq!(run(|| 1).await, Some(1));
-        assert_eq!(is_dropped.try_recv(), Err(mpsc::TryRecvError::Disconnected));
+        assert_eq!(told.recv_timeout(LONG), Ok(()));
+    }
+
+    #[test]
+    fn what_is_not_begun_within_its_limit_is_never_done() {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_all().max_blocking_threads(1).build().unwrap();
+        let ((release, released), (tell, told)) = (mpsc::channel::<()>(), mpsc::channel::<()>());
+        runtime.block_on(async {
+            let begun = Arc::new(Notify::new());
+            let has_begun = begun.clone();
+            spawn_blocking(move || {
+                has_begun.notify_one();
+                released.recv() // limited: the sender is dropped below, or with the test
+            });
+            timeout(LONG, begun.notified()).await.unwrap();
+            let late = run(2 * SOON, move || tell.send(()).unwrap()).await;
+            assert_eq!(late, Done::TakenBack);
+            drop(release);
+            assert_eq!(run(LONG, || 7).await, Done::Ended(7));
+        });
+        assert_eq!(told.try_recv(), Err(mpsc::TryRecvError::Disconnected));
     }
 }

@@ -15,7 +15,7 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 
-use super::disk_queue;
+use super::disk_queue::{self, Done};
 
 /// How long to wait for the disk.
 pub const LIMIT: Duration = Duration::from_secs(10);
@@ -48,7 +48,7 @@ pub fn close(paths: &[PathBuf], limit: Duration) {
     }
 }
 
-/// Runs `work` on another thread, in the [queue](disk_queue). Dropping the future lets it finish there, once it has begun.
+/// Runs `work` on another thread, in the [queue](disk_queue). Dropping the future lets it finish there.
 pub async fn run<T: Send + 'static>(
     path: &Path,
     work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
@@ -63,9 +63,12 @@ pub async fn run_within<T: Send + 'static>(
     work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     let access = Access::begin(path, limit)?;
-    match tokio::time::timeout(limit, disk_queue::run(move || work(&access.path))).await {
-        Ok(done) => done.unwrap_or_else(|| Err(io::Error::other("the access panicked"))),
-        Err(_) => Err(timed_out(format!("the disk did not answer within {}s", limit.as_secs()))),
+    match disk_queue::run(limit, move || work(&access.path)).await {
+        Done::Ended(done) => done,
+        Done::Panicked => Err(io::Error::other("the access panicked")),
+        Done::TakenBack | Done::UnderWay => {
+            Err(timed_out(format!("the disk did not answer within {}s", limit.as_secs())))
+        }
     }
 }
 
