@@ -37,7 +37,10 @@ pub fn attach(arguments: &AttachArguments) -> anyhow::Result<()> {
     let found = asked(async { Ok(client.session(&arguments.agent, 0).await?) })?;
     let SessionReport { identity, session, socket, tmux, exists, .. } = found;
     if !exists {
-        bail!("{identity} has no session; `explain {identity}` says why, `start {identity}` starts it");
+        bail!(
+            "{identity} has no session; `gastown-supervisor explain {identity}` says why, and `gastown-supervisor start \
+             {identity}` starts one that may be started"
+        );
     }
     let inside = env::var("TMUX").ok();
     let error =

@@ -15,6 +15,7 @@ use crate::{
     agent::requests::Action,
     control::acting::Order,
     go_duration,
+    processes::standstill,
     service::running::{self, Stopped},
     town::paths::TownPaths,
 };
@@ -61,6 +62,9 @@ pub fn stop(arguments: &StopArguments) -> anyhow::Result<ExitCode> {
 pub async fn stop_in(paths: &TownPaths, limit: Duration) -> anyhow::Result<()> {
     let holder = running::find(paths).await?;
     let pid = holder.pid();
+    if let Some(why) = standstill::of_stopped(pid) {
+        bail!("PID {pid} does nothing: {why}, and would hear SIGTERM only then; nothing was sent");
+    }
     let mut stopping = pin!(holder.stop(limit));
     let stopped = tokio::select! {
         biased;

@@ -9,7 +9,7 @@ use axum::{
     body::to_bytes,
     extract::{Path, Query, State, rejection::QueryRejection},
     http::{
-        HeaderName, StatusCode,
+        HeaderName, Method, StatusCode,
         header::{CONTENT_LENGTH, CONTENT_TYPE},
     },
     middleware::map_response,
@@ -109,7 +109,14 @@ async fn status(State(reporter): State<Arc<Reporter>>) -> Response {
     }
 }
 
-async fn events(State(reporter): State<Arc<Reporter>>, Extension(stays): Extension<Stays>) -> Response {
+async fn events(
+    State(reporter): State<Arc<Reporter>>,
+    Extension(stays): Extension<Stays>,
+    method: Method,
+) -> Response {
+    if method == Method::HEAD {
+        return [(CONTENT_TYPE, "text/event-stream")].into_response();
+    }
     stays.stay();
     changes::follow(reporter).into_response()
 }

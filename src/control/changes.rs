@@ -39,7 +39,9 @@ const STORED_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 /// Starts the stream of one client.
 pub fn follow(reporter: Arc<Reporter>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let (agents, problems) = (reporter.deps().records.changed(), reporter.problems().changed());
-    let mut histories = Histories::default();
+    // What happened before is in the histories that a client asks for.
+    let since = reporter.deps().now().wall.checked_sub(STORED_WITHIN).unwrap_or(Timestamp::MIN);
+    let mut histories = Histories { since, ..Histories::default() };
     histories.news(&reporter);
     let following = Following { reporter, agents, problems, told: None, histories, next: Duration::ZERO };
     Sse::new(stream::unfold(following, Following::next)).keep_alive(KeepAlive::new().interval(SIGN_OF_LIFE))
@@ -67,11 +69,11 @@ impl Following {
         loop {
             let mut change = Map::new();
             if timeout(COMPARE_EVERY, self.changed()).await.is_ok() {
-                // A report that was begun before the change does not show it.
-                sleep(FRESH).await;
                 sleep(self.next.saturating_sub(self.reporter.deps().now().mono)).await;
+                // What changes from here on wakes once more, as the report may have been begun before it.
                 self.agents.mark_unchanged();
                 self.problems.mark_unchanged();
+                sleep(FRESH).await;
                 let happened = self.histories.news(&self.reporter);
                 if !happened.is_empty() {
                     change.insert("happened".to_owned(), json!(happened));
@@ -108,7 +110,8 @@ impl Histories {
     fn news(&mut self, reporter: &Reporter) -> Vec<Happened> {
         let deps = reporter.deps();
         let now = deps.now().wall;
-        let mut news = self.new_of(histories::all_since(&deps.records, Some(self.since)), now);
+        let mut news =
+            self.new_of(histories::since_then(&deps.records, Some(self.since), None, usize::MAX), now);
         histories::put_in_words(&mut news, now, &deps.clock.zone());
         news
     }

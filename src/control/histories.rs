@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
+    Extension,
     extract::{Query, State, rejection::QueryRejection},
     http::StatusCode,
     response::Response,
@@ -18,6 +19,7 @@ use crate::agent::{
     history::{Entry, rendering},
     record::Records,
 };
+use crate::town::identity::Identity;
 
 /// What happened to one agent, as one of the list that `GET /v1/history` answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,30 +46,33 @@ pub(super) struct Part {
     limit: Option<usize>,
 }
 
+/// So much is answered at once, where clients may be anybody.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AtMost(pub usize);
+
 /// Answers what happened since then, oldest first.
 pub(super) async fn since(
     State(reporter): State<Arc<Reporter>>,
     part: Result<Query<Part>, QueryRejection>,
+    at_most: Option<Extension<AtMost>>,
 ) -> Response {
     let Ok(Query(Part { since, agent, limit })) = part else {
         let why = "`since` must be a time such as 2026-01-31T12:00:00Z, and `limit` a number";
         return refusal(StatusCode::BAD_REQUEST, why);
     };
     let deps = reporter.deps();
-    let mut happened = match agent {
-        None => all_since(&deps.records, since),
+    let agent = match agent {
+        None => None,
         Some(agent) => {
             let Some(report) = reporter.report().await else { return wedged() };
             match find(&reporter, &report, &agent, For::Showing) {
-                Ok(identity) => {
-                    let entries = deps.records.history(&identity).entries;
-                    in_order([(identity.to_string(), entries)], since)
-                }
+                Ok(identity) => Some(identity),
                 Err(unknown) => return no_such_agent(&unknown),
             }
         }
     };
-    happened.drain(..happened.len().saturating_sub(limit.unwrap_or(usize::MAX)));
+    let most = at_most.map_or(usize::MAX, |Extension(AtMost(most))| most).min(limit.unwrap_or(usize::MAX));
+    let mut happened = since_then(&deps.records, since, agent.as_ref(), most);
     put_in_words(&mut happened, deps.now().wall, &deps.clock.zone());
     answer(&happened)
 }
@@ -79,10 +84,20 @@ pub(super) fn put_in_words(happened: &mut [Happened], now: Timestamp, zone: &Tim
     }
 }
 
-/// What happened to all agents since then, oldest first.
-pub(super) fn all_since(records: &Records, since: Option<Timestamp>) -> Vec<Happened> {
-    let of_all = records.entries_since(since.unwrap_or(Timestamp::MIN)).into_iter();
-    in_order(of_all.map(|(identity, entries)| (identity.to_string(), entries)), since)
+/// The last that happened since then, to one agent or to all, oldest first.
+pub(super) fn since_then(
+    records: &Records,
+    since: Option<Timestamp>,
+    of: Option<&Identity>,
+    most: usize,
+) -> Vec<Happened> {
+    let entries = records.entries_since(since.unwrap_or(Timestamp::MIN), of, most).into_iter();
+    let of_it = |(identity, entry): (Identity, Entry)| Happened {
+        identity: identity.to_string(),
+        text: String::new(),
+        entry,
+    };
+    entries.map(of_it).collect()
 }
 
 /// What happened since then to agents with these histories, oldest first by when it happened last.

@@ -18,7 +18,9 @@ use super::{
 use crate::{
     control::{client::Answer, report::StatusReport},
     deps::Deps,
-    go_duration, terminal,
+    go_duration,
+    processes::standstill,
+    terminal,
     town::{
         daemon_state::{self, DaemonState},
         files::LockState,
@@ -53,6 +55,8 @@ struct Observed {
     pub rivals: Vec<Holder>,
     /// Why the supervisor does not answer; `None` when it does, or none runs.
     pub silent: Option<String>,
+    /// Whether the kernel says why it does nothing.
+    pub stands_still: bool,
 }
 
 /// Checks the supervisor, which gave this answer.
@@ -72,6 +76,7 @@ async fn observe(deps: &Deps, answer: &Answer<StatusReport>) -> Observed {
         Ok(true) => Some(tokio::task::spawn_blocking(move || pid::read(&pid_file)).await.unwrap_or_default()),
         _ => None,
     };
+    let stands_still = holders.iter().any(|(pid, _)| standstill::of(*pid).is_some());
     Observed {
         held: held.map(|state| state == LockState::Held).map_err(|error| error.to_string()),
         holders,
@@ -79,6 +84,7 @@ async fn observe(deps: &Deps, answer: &Answer<StatusReport>) -> Observed {
         state,
         interval: deps.settings().heartbeat.interval,
         rivals: rivals(&lock).await,
+        stands_still,
         silent: match answer {
             Answer::Unresponsive(_, why) => Some(why.clone()),
             Answer::Live(_) | Answer::Offline(_) => None,
@@ -126,10 +132,13 @@ fn judge(observed: &Observed, now: Timestamp) -> Vec<Finding> {
 }
 
 fn stopped(observed: &Observed) -> Vec<Finding> {
-    let mut findings = vec![Area::Supervisor.note(
-        "no supervisor runs: agents that die are not restarted",
-        "start one with `gastown-supervisor run`",
-    )];
+    let was_killed = observed.state.as_ref().is_some_and(|state| state.running);
+    let start = "start one with `gastown-supervisor start`";
+    let what = "no supervisor runs: agents that die are not restarted";
+    let mut findings = vec![match was_killed {
+        true => Area::Supervisor.wrong(format!("{what}; the last one was killed"), start),
+        false => Area::Supervisor.note(what, start),
+    }];
     let left = "left by a supervisor that was killed; the next start corrects it";
     if let Some(pid) = observed.pid_file {
         let whom = pid.map_or("no process".to_owned(), |pid| format!("PID {pid}"));
@@ -183,8 +192,13 @@ fn two(observed: &Observed) -> Option<Finding> {
 
 fn answering(observed: &Observed) -> Option<Finding> {
     let what = format!("it does not answer: {}", observed.silent.as_ref()?);
-    let hint =
-        "run `doctor` again in a moment; if it still does not answer, stop it with TERM and start it again";
+    let hint = match observed.stands_still {
+        // It says itself what to do, and a process that is stopped does not hear TERM.
+        true => "",
+        false => {
+            "run `doctor` again in a moment; if it still does not answer, stop it with TERM and start it again"
+        }
+    };
     Some(Area::Supervisor.wrong(what, hint))
 }
 
@@ -252,6 +266,7 @@ mod tests {
             interval: Duration::from_secs(180),
             rivals: vec![],
             silent: None,
+            stands_still: false,
         };
         let fresh = || beaten(true, "2026-01-16T11:58:00Z");
         let up = || Observed {

@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::{task::spawn_blocking, time::timeout};
+
 use super::finding::{Area, Finding};
 use crate::{
     commands::{Command, Commands},
@@ -157,7 +159,9 @@ async fn linger(deps: &Deps, commands: &dyn Commands) -> Result<bool, String> {
     let said = asked.and_then(|printed| switch(&printed, "Linger"));
     let Err(why) = said else { return said };
     let directory = Path::new("/var/lib/systemd/linger");
-    let name = uzers::get_current_username().ok_or_else(|| why.clone())?;
+    // A name service that hangs must not hold up the rest.
+    let name = timeout(LIMIT, spawn_blocking(uzers::get_current_username)).await.ok().and_then(Result::ok);
+    let name = name.flatten().ok_or_else(|| why.clone())?;
     match (deps.files.is_dir(directory).await, deps.files.exists(&directory.join(name)).await) {
         (Ok(true), Ok(there)) => Ok(there),
         _ => Err(why),

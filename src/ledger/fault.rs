@@ -124,7 +124,8 @@ impl Faults {
         let key = (database.clone(), subcommand.to_owned());
         {
             let mut faults = self.0.lock();
-            let before = faults.values().find(|(fault, _)| *fault == Fault::Hung).cloned();
+            // A longer limit is no news of the same run.
+            let before = faults.get(&key).filter(|(fault, _)| *fault == Fault::Hung).cloned();
             let said = || {
                 let limit = go_duration::short(limit);
                 let whose = database.rig().map(|rig| format!(" for rig {rig}")).unwrap_or_default();

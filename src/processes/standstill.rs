@@ -5,6 +5,12 @@ pub fn of(pid: u32) -> Option<String> {
     words(state(pid)?, pid)
 }
 
+/// The same, only where signals wait until somebody continues it.
+pub fn of_stopped(pid: u32) -> Option<String> {
+    let state = state(pid).filter(|state| ['T', 't'].contains(state))?;
+    words(state, pid)
+}
+
 #[cfg(target_os = "linux")]
 fn state(pid: u32) -> Option<char> {
     let process = procfs::process::Process::new(i32::try_from(pid).ok()?).ok()?;

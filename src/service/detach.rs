@@ -121,6 +121,8 @@ impl Detached {
         let program = program.map_err(|reason| not_started("this program", reason))?;
         let spawned = tempfile::tempfile().and_then(|complaints| {
             let mut command = Command::new(&program);
+            // One that plays several parts knows by its name which one is meant.
+            std::env::args_os().next().map(|called| command.arg0(called));
             command.args(ARGUMENTS).arg(paths.root()).current_dir("/");
             environment::withhold(&mut command);
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(complaints.try_clone()?);

@@ -64,14 +64,13 @@ fn it_shows_the_town_live() {
     );
     assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
 
-    // A death shows within a second.
+    // A death shows; how soon is a figure (`cargo bench --bench figures -- live`).
     browser.value(&format!(
         "window.seen = []; new MutationObserver(() => window.seen.push({STATE})).observe(document.getElementById('agents'), \
          {{subtree: true, childList: true, characterData: true}})"
     ));
     process::signal(town.incarnation("gt-alpha-witness").unwrap().1, Signal::KILL);
-    let took = browser.wait("its death", "window.seen.some((state) => state !== 'alive')");
-    assert!(took.as_millis() < 1000, "{took:?}");
+    browser.wait("its death", "window.seen.some((state) => state !== 'alive')");
     browser.wait("its restart", &format!("{STATE} === 'alive' && window.seen.includes('starting')"));
 
     // Its story, by the keyboard, and back.

@@ -100,15 +100,22 @@ impl Records {
         self.agents.lock().get(identity)?.history.as_ref()?.last_exit()
     }
 
-    /// What happened to each agent since then, in its order.
-    pub fn entries_since(&self, since: Timestamp) -> Vec<(Identity, Vec<Entry>)> {
+    /// The last `most` entries since then, of one agent or of all, oldest first. The others are not copied.
+    pub fn entries_since(
+        &self,
+        since: Timestamp,
+        of: Option<&Identity>,
+        most: usize,
+    ) -> Vec<(Identity, Entry)> {
         let agents = self.agents.lock();
-        let with_history = agents.iter().filter_map(|(identity, it)| Some((identity, it.history.as_ref()?)));
-        let new = with_history.map(|(identity, history)| {
-            let new = history.entries.iter().filter(|entry| entry.latest() >= since);
-            (identity.clone(), new.cloned().collect::<Vec<_>>())
-        });
-        new.filter(|(_, entries)| !entries.is_empty()).collect()
+        let asked = agents.iter().filter(|(identity, _)| of.is_none_or(|it| it == *identity));
+        let with_history = asked.filter_map(|(identity, it)| Some((identity, it.history.as_ref()?)));
+        let all =
+            with_history.flat_map(|(identity, it)| it.entries.iter().map(move |entry| (identity, entry)));
+        let mut new: Vec<_> = all.filter(|(_, entry)| entry.latest() >= since).collect();
+        new.sort_by_key(|(_, entry)| entry.latest());
+        let skipped = new.len().saturating_sub(most);
+        new.into_iter().skip(skipped).map(|(identity, entry)| (identity.clone(), entry.clone())).collect()
     }
 
     /// The agents that have entries, in order.

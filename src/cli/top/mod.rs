@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
-use crossterm::event::{Event, EventStream};
+use crossterm::event::{self, Event, EventStream};
 use futures::{StreamExt, future::select_all};
 use jiff::{Timestamp, tz::TimeZone};
 use rustix::process::{Pid, kill_process};
@@ -184,6 +184,8 @@ impl Top {
     /// is to end.
     async fn attach(&mut self, identity: &str, command: std::process::Command) -> anyhow::Result<bool> {
         drop(self.keys.take());
+        // What was typed ahead was meant for another picture, and must reach neither the agent nor the next one.
+        forget_keys()?;
         self.screen.leave();
         let ended = self.attached(command).await;
         let said = match ended {
@@ -193,6 +195,7 @@ impl Top {
             Err(error) => format!("tmux cannot be run: {error}"),
         };
         self.screen.take_again()?;
+        forget_keys()?;
         self.keys = Some(EventStream::new());
         self.model.update(Input::Said(said), now());
         Ok(false)
@@ -248,6 +251,14 @@ impl Signals {
             _ = self.go_on.recv() => Came::Continues,
         }
     }
+}
+
+/// Drops the keys that were pressed and not read. Nothing else may read them meanwhile.
+fn forget_keys() -> io::Result<()> {
+    while event::poll(Duration::ZERO)? {
+        drop(event::read()?);
+    }
+    Ok(())
 }
 
 fn now() -> Timestamp {

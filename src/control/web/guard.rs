@@ -38,6 +38,8 @@ enum Verdict {
     Pass,
     /// It showed the token in its URL: the browser gets a cookie, and asks again without it.
     GiveCookie,
+    /// It has a token in its URL and needs none there: the browser asks again without it.
+    WithoutIt,
     /// It is refused.
     Refuse(StatusCode, &'static str),
 }
@@ -48,6 +50,7 @@ pub async fn check(State(plan): State<Arc<Plan>>, request: Request, next: Next) 
     let mut response = match judge(&plan, local, request.method(), request.uri(), request.headers()) {
         Verdict::Pass => return next.run(request).await,
         Verdict::GiveCookie => give_cookie(&plan),
+        Verdict::WithoutIt => (StatusCode::SEE_OTHER, [(LOCATION, "/")]).into_response(),
         Verdict::Refuse(status, why) => refuse(status, why, request.uri().path() == "/"),
     };
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -96,14 +99,13 @@ fn judge(plan: &Plan, local: Option<SocketAddr>, method: &Method, uri: &Uri, hea
     if head.contains_key(ORIGIN) && !one(head, &ORIGIN).is_some_and(is_own) {
         return Refuse(StatusCode::FORBIDDEN, "another page asks for this");
     }
-    match &plan.token {
-        None => Verdict::Pass,
-        Some(token) if shows(plan, token, head) => Verdict::Pass,
-        Some(token) => match in_url(uri) {
-            Some(text) if token.is(&text) => Verdict::GiveCookie,
-            Some(_) => Refuse(StatusCode::UNAUTHORIZED, "this is not the token"),
-            None => Refuse(StatusCode::UNAUTHORIZED, "a token is needed"),
-        },
+    let may_pass = plan.token.as_ref().is_none_or(|token| shows(plan, token, head));
+    match (in_url(uri), &plan.token) {
+        (Some(text), Some(token)) if token.is(&text) => Verdict::GiveCookie,
+        (Some(_), _) if may_pass => Verdict::WithoutIt,
+        (Some(_), _) => Refuse(StatusCode::UNAUTHORIZED, "this is not the token"),
+        (None, _) if may_pass => Verdict::Pass,
+        (None, _) => Refuse(StatusCode::UNAUTHORIZED, "a token is needed"),
     }
 }
 
@@ -178,7 +180,7 @@ mod tests {
     fn code(verdict: &Verdict) -> u16 {
         match verdict {
             Verdict::Pass => 200,
-            Verdict::GiveCookie => 303,
+            Verdict::GiveCookie | Verdict::WithoutIt => 303,
             Verdict::Refuse(status, _) => status.as_u16(),
         }
     }
@@ -232,6 +234,7 @@ mod tests {
             ("two hosts", get, "/", &[host, host], 421),
             ("another host in the request line", get, "http://evil.example/", &[host], 421),
             ("the same host in the request line", get, "http://localhost:8642/", &[host], 200),
+            ("a token that is not needed", get, "/?token=x", &[host], 303),
             ("the page itself", get, "/", &[host, ("sec-fetch-site", "same-origin")], 200),
             ("an address that was typed", get, "/", &[host, ("sec-fetch-site", "none")], 200),
             ("another site", get, "/", &[host, ("sec-fetch-site", "cross-site")], 403),

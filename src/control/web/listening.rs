@@ -12,12 +12,13 @@ use super::{Plan, router, token::Token};
 use crate::{
     control::{actor::ControlMsg, connections, reporter::Reporter},
     deps::Deps,
+    ports::problems::ProblemKey,
     supervision::work::Work,
     terminal,
 };
 
 /// The key of the problem with it.
-const PROBLEM: &str = "control/http";
+const PROBLEM: ProblemKey = ProblemKey::named("control/http").critical();
 
 /// The endpoint, as the control actor keeps it.
 #[derive(Default)]
@@ -92,7 +93,7 @@ impl Endpoint {
     fn done(&mut self, problem: Option<String>, deps: &Arc<Deps>, work: &mut Work<ControlMsg>) {
         match problem {
             Some(why) => deps.problems.report(PROBLEM, why),
-            None => deps.problems.clear(PROBLEM),
+            None => deps.problems.clear(&PROBLEM),
         }
         self.is_busy = false;
         if std::mem::take(&mut self.again) {

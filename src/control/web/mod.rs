@@ -6,14 +6,15 @@
 
 mod guard;
 pub(super) mod listening;
+mod pace;
 mod page;
 mod token;
 
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
-use axum::{Router, middleware};
+use axum::{Extension, Router, middleware};
 
-use super::{answers, reporter::Reporter};
+use super::{answers, histories::AtMost, reporter::Reporter};
 use token::Token;
 
 /// What is to be served.
@@ -27,12 +28,18 @@ pub struct Plan {
     pub hosts: BTreeSet<String>,
 }
 
+/// The most entries of histories that one answer has.
+const ENTRIES: usize = 1000;
+
 /// All routes.
 fn router(reporter: Arc<Reporter>, plan: Plan) -> Router {
     let routes = answers::readable().merge(page::routes());
     let guarded = middleware::from_fn_with_state(Arc::new(plan), guard::check);
+    let paced = middleware::from_fn_with_state(pace::Pace::new(reporter.clone()), pace::in_turn);
     answers::finished(routes)
         .with_state(reporter)
+        .layer(Extension(AtMost(ENTRIES)))
+        .layer(paced)
         .layer(guarded)
         .layer(middleware::map_response(page::headers))
 }

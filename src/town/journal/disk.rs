@@ -1,6 +1,6 @@
 //! The adapter of [`Journals`] on the real disk.
 //!
-//! Each call runs on tokio's blocking pool; those that change a file run one after the other, even when the caller is
+//! Each call is a [disk task](crate::town::disk_task); those that change a file run one after the other, even when the caller is
 //! gone by then. It must not know what the lines mean.
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that touches files that grow")]
 
