@@ -8,6 +8,8 @@ use std::{
 
 use anyhow::{Context, ensure};
 
+use crate::limits;
+
 /// What a process used within some time.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
@@ -28,6 +30,7 @@ impl Usage {
         while began.elapsed() < time {
             tokio::time::sleep(Duration::from_secs(1).min(time)).await;
             last.extend(threads(pid)?);
+            limits::moved(); // nothing may happen for minutes, and that is as it should be
         }
         let time = began.elapsed();
         let (mut cpu, mut switches) = (0, 0);
