@@ -282,7 +282,7 @@ mod tests {
             ("never started", none(), &[(Note, "no supervisor runs")]),
             ("stopped", Observed { state: beaten(false, "2026-01-16T11:00:00Z"), ..none() }, &[(Note, "no supervisor runs")]),
             ("killed", Observed { pid_file: Some(Some(7)), state: fresh(), ..none() },
-                &[(Note, "no supervisor runs"), (Note, "daemon/daemon.pid names PID 7"), (Note, "daemon/state.json says that PID 7 runs")]),
+                &[(Wrong, "no supervisor runs: agents that die are not restarted; the last one was killed"), (Note, "daemon/daemon.pid names PID 7"), (Note, "daemon/state.json says that PID 7 runs")]),
             ("junk for a PID", Observed { pid_file: Some(None), ..none() }, &[(Note, "no supervisor runs"), (Note, "daemon/daemon.pid names no process")]),
             ("running", up(), &[first("a supervisor runs: PID 7 (/bin/gastown-supervisor)")]),
             ("holder not known", Observed { holders: vec![], ..up() }, &[first("a supervisor runs: PID 7 by daemon/daemon.pid")]),

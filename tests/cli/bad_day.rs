@@ -135,10 +135,6 @@ fn each_is_named_first_and_is_wrong() {
     day.is_over("a full disk", "File too large");
 
     day.town.server.kill_hard();
-    day.shows(
-        "twelve deaths",
-        ": 12 sessions died together (tmux server died)",
-        ": 12 sessions died together",
-    );
+    day.shows("twelve deaths", ": 12 sessions died together (tmux server died)", "12 sessions died together");
     day.supervisor.stop(Signal::TERM);
 }
