@@ -28,7 +28,7 @@ use self::{
 };
 
 const USAGE: &str = "\
-Shows what the supervisor does in a throwaway town, for about 45 seconds, and cleans up.
+Shows what the supervisor does in a throwaway town, for about 40 seconds, and cleans up.
 
 Usage: cargo run --release --example demo_town [-- [--january] [--keep]]
 

@@ -5,6 +5,7 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -240,4 +241,55 @@ fn clients_of_the_network_that_mean_no_good_hold_nothing_up() {
     assert!(grown < 30 * 1024, "{grown} KiB more");
     drop(hostile);
     assert!(as_asked(supervisor.stop(Signal::TERM).0));
+}
+
+/// Histories as long as they get: of 200 agents with 50 entries each.
+fn long_histories() -> Value {
+    let entry = |number: u32| {
+        let at = format!("2026-11-29T11:{:02}:{:02}Z", number / 60, number % 60);
+        json!({"at": at, "kind": "change", "seen": "is not running".repeat(20), "state": "starting"})
+    };
+    let entries: Vec<Value> = (0..50).map(entry).collect();
+    let of = |number: u32| (format!("alpha/polecats/p{number:03}"), json!({"entries": entries}));
+    json!({"agents": (0..200).map(of).collect::<serde_json::Map<_, _>>()})
+}
+
+#[test]
+fn whoever_asks_for_long_histories_again_and_again_holds_nothing_up() {
+    let _alone = alone();
+    let address = free();
+    let town = town(json!({"listen": address.to_string()}));
+    town.put("daemon/supervisor/history.json", long_histories().to_string());
+    let mut supervisor = town.start();
+    town.wait_started(&["alpha/witness"]);
+    town.wait("the endpoint", || listens(address));
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for number in 0..16 {
+            let (path, over) = (if number % 2 == 0 { "/v1/history" } else { "/v1/events" }, &over);
+            let method = if number % 4 == 3 { "HEAD" } else { "GET" };
+            scope.spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    let mut stream = connect(address);
+                    let asked = write!(
+                        stream,
+                        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+                    );
+                    // A stream of events does not end: its beginning is enough.
+                    let _ = asked.and_then(|()| stream.read(&mut [0; 65536]));
+                }
+            });
+        }
+        for _ in 0..5 {
+            assert_eq!(town.ask(&["status"]).code, Some(0), "the socket answers");
+        }
+        let killed = town.incarnation("gt-alpha-witness").unwrap();
+        process::signal(killed.1, Signal::KILL);
+        town.wait_replaced("gt-alpha-witness", &killed);
+        let answer = request(address, "GET", "/v1/history", &[]);
+        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
+        assert_eq!(body.matches("\"identity\"").count(), 1000, "{} bytes", answer.len());
+        over.store(true, Ordering::Relaxed);
+    });
+    supervisor.stop(Signal::TERM);
 }

@@ -82,7 +82,8 @@ fn judge(plan: &Plan, local: Option<SocketAddr>, method: &Method, uri: &Uri, hea
     use Verdict::Refuse;
     let is_meant = |host: &str| is_meant(plan, local, host);
     if ![Method::GET, Method::HEAD].contains(method) {
-        return Refuse(StatusCode::METHOD_NOT_ALLOWED, "here is nothing that can be ordered, use the socket");
+        let why = "the endpoint only reads: orders go over the socket (`gastown-supervisor restart <agent>`)";
+        return Refuse(StatusCode::METHOD_NOT_ALLOWED, why);
     }
     // A request line with a whole URL names its host there, too.
     if !one(head, &HOST).is_some_and(is_meant) || !uri.authority().is_none_or(|it| is_meant(it.as_str())) {
