@@ -263,7 +263,7 @@ fn the_pane_of_an_agent_is_shown_and_attached_to() {
     starts(
         &town.ask(&["attach", "witness"]),
         1,
-        "Error: alpha/witness has no session; `explain alpha/witness` ",
+        "Error: alpha/witness has no session; `gastown-supervisor explain alpha/witness` ",
     );
     supervisor.stop(Signal::TERM);
 }
