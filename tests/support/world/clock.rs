@@ -29,7 +29,8 @@ impl Clock for World {
     fn now(&self) -> Now {
         let mono = self.time();
         let mut state = self.state();
-        if let Some(left) = state.clock_panics_in {
+        // What the test itself asks has no actor to crash.
+        if let Some(left) = state.clock_panics_in.filter(|_| panics::current().is_some()) {
             state.clock_panics_in = left.checked_sub(1);
             if left == 0 {
                 state.note(mono, true, || INJECTED.to_owned());
