@@ -179,3 +179,13 @@ pub fn kernel_sessions(processes: &[u32]) -> usize {
         |pid: &u32| rustix::process::getsid(Some(raw(*pid))).ok().map(rustix::process::Pid::as_raw_pid);
     processes.iter().filter_map(session).collect::<BTreeSet<_>>().len()
 }
+
+/// Writes a program that is run soon. Another process writes it: a child that another thread starts meanwhile has all our open files for
+/// a moment, and a file that somebody has open for writing cannot be run (ETXTBSY).
+pub fn write_program(path: &std::path::Path, text: &str) {
+    let mut install = std::process::Command::new("install");
+    let install = install.args(["-m", "755", "/dev/stdin"]).arg(path).stdin(std::process::Stdio::piped());
+    let mut child = install.spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
+    assert!(super::limits::end_of(&mut child, "install").success(), "{}", path.display());
+}

@@ -214,8 +214,7 @@ impl Town {
     pub fn program(&self, name: &str, script: &str) {
         let path = self.bin().join(name);
         let _ = fs::remove_file(&path);
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        process::write_program(&path, &format!("#!/bin/sh\n{script}\n"));
     }
 
     /// The supervisor's command line for this town, with only the environment that the test gives.

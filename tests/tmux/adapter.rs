@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    os::unix::fs::PermissionsExt,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -12,7 +11,9 @@ use gastown_supervisor::sessions::{
     tmux::{Socket, Tmux, TmuxConfig},
 };
 
-use crate::support::{self, PATIENCE, Server, command, limits::LimitedCommand, session, until};
+use crate::support::{
+    self, PATIENCE, Server, command, limits::LimitedCommand, process::write_program, session, until,
+};
 
 fn names(sessions: &[Session]) -> Vec<&str> {
     sessions.iter().map(|session| session.name.as_str()).collect()
@@ -731,8 +732,7 @@ fn other_version(server: &Server, version: &str) -> TmuxConfig {
         "#!/bin/sh\nfor a; do case $a in -C) touch \"$0.control\"; exit 9;; -V) echo '{version}'; exit;; esac; done\n\
          exec tmux \"$@\"\n"
     );
-    std::fs::write(&program, script).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&program, &script);
     TmuxConfig { program, ..server.config(true) }
 }
 

@@ -1,6 +1,6 @@
 //! A server that the user uses too: their options do not end our sessions, and their keys keep their bindings.
 
-use std::{os::unix::fs::PermissionsExt, path::PathBuf};
+use std::path::PathBuf;
 
 use gastown_supervisor::{
     agent::appearance,
@@ -11,15 +11,14 @@ use gastown_supervisor::{
     town::settings::Naming,
 };
 
-use crate::support::{self, Server, limits::end_of, session, until};
+use crate::support::{self, Server, limits::end_of, process::write_program, session, until};
 
 /// A server whose `tmux.conf` is this.
 fn with_conf(conf: &str) -> (Server, TmuxConfig) {
     let server = Server::new();
     let (file, program) = (server.dir().join("conf"), server.dir().join("tmux"));
     std::fs::write(&file, conf).unwrap();
-    std::fs::write(&program, format!("#!/bin/sh\nexec tmux -f {} \"$@\"\n", file.display())).unwrap();
-    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    write_program(&program, &format!("#!/bin/sh\nexec tmux -f {} \"$@\"\n", file.display()));
     let config = TmuxConfig { program, ..server.config(true) };
     (server, config)
 }
