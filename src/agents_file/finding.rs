@@ -114,30 +114,7 @@ fn canonical(path: &Path, disk: &dyn Status) -> Result<PathBuf, FindError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Files by path; their parents are directories.
-    struct Paper(&'static [&'static str]);
-
-    impl Status for Paper {
-        fn kind(&self, path: &Path) -> io::Result<Kind> {
-            if path.starts_with("/locked") {
-                return Err(io::ErrorKind::PermissionDenied.into());
-            }
-            Ok(if self.0.iter().any(|file| Path::new(file) == path) {
-                Kind::File
-            } else if self.0.iter().any(|file| Path::new(file).starts_with(path)) {
-                Kind::Directory
-            } else {
-                Kind::Missing
-            })
-        }
-
-        fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
-            Ok(path
-                .strip_prefix("/link")
-                .map_or_else(|_| path.to_owned(), |rest| Path::new("/own").join(rest)))
-        }
-    }
+    use crate::town::root::paper::Paper;
 
     #[test]
     fn which_file_is_meant() {

@@ -37,7 +37,7 @@ section! {
         restart: RestartWhen = RestartWhen::UnlessStopped, restart_when;
         /// Whether it continues its last conversation when it is started again; without it `same`.
         resume: Option<Resume> = None, resume;
-        /// What it is told at its start.
+        /// The text that it is given at its start.
         prompt: Option<String> = None, prose;
         /// Variables of its session, on top of those in `[defaults]`.
         env: BTreeMap<String, String> = BTreeMap::new(), environment;

@@ -423,12 +423,12 @@ fn a_secret_is_not_repeated() {
 
 #[test]
 fn no_home_is_a_mistake_only_where_it_is_needed() {
-    let homeless = |text: &str| {
+    let without_home = |text: &str| {
         read(Path::new("f"), text.as_bytes(), Around { home: None, ..around() })
             .map_err(|error| error.to_string())
     };
-    assert!(homeless("[agents.a]\ncommand = \"x\"\n").is_ok());
-    let error = homeless("[defaults]\ndir = \"~/x\"\n[agents.a]\ncommand = \"x\"\n").unwrap_err();
+    assert!(without_home("[agents.a]\ncommand = \"x\"\n").is_ok());
+    let error = without_home("[defaults]\ndir = \"~/x\"\n[agents.a]\ncommand = \"x\"\n").unwrap_err();
     assert!(error.starts_with("f:2:7: defaults.dir: HOME is not set"), "{error}");
 }
 

@@ -43,7 +43,7 @@ pub fn follow(reporter: Arc<Reporter>) -> Sse<impl Stream<Item = Result<Event, I
     let since = reporter.deps().now().wall.checked_sub(STORED_WITHIN).unwrap_or(Timestamp::MIN);
     let mut histories = Histories { since, ..Histories::default() };
     histories.news(&reporter);
-    let following = Following { reporter, agents, problems, told: None, histories, next: Duration::ZERO };
+    let following = Following { reporter, agents, problems, sent: None, histories, next: Duration::ZERO };
     Sse::new(stream::unfold(following, Following::next)).keep_alive(KeepAlive::new().interval(SIGN_OF_LIFE))
 }
 
@@ -51,7 +51,7 @@ struct Following {
     reporter: Arc<Reporter>,
     agents: watch::Receiver<()>,
     problems: watch::Receiver<()>,
-    told: Option<Arc<StatusReport>>,
+    sent: Option<Arc<StatusReport>>,
     histories: Histories,
     /// The next change is not sent before this time of the monotonic clock.
     next: Duration,
@@ -60,10 +60,10 @@ struct Following {
 impl Following {
     /// The next event; the stream ends when the root does not answer.
     async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
-        let Some(told) = self.told.clone() else {
+        let Some(before) = self.sent.clone() else {
             let report = self.reporter.report().await?;
             let text = serde_json::to_string(&*report).ok()?;
-            self.told = Some(report);
+            self.sent = Some(report);
             return Some((Ok(Event::default().event("snapshot").data(text)), self));
         };
         loop {
@@ -80,9 +80,9 @@ impl Following {
                 }
             }
             let report = self.reporter.report().await?;
-            change.extend(differences(&told, &report));
+            change.extend(differences(&before, &report));
             if !change.is_empty() {
-                (self.told, self.next) = (Some(report), self.reporter.deps().now().mono + SETTLE);
+                (self.sent, self.next) = (Some(report), self.reporter.deps().now().mono + SETTLE);
                 let text = Value::Object(change).to_string();
                 return Some((Ok(Event::default().event("change").data(text)), self));
             }

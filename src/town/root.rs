@@ -168,11 +168,11 @@ fn canonical(path: &Path, disk: &dyn Status) -> Result<PathBuf, RootError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod paper {
     use super::*;
 
     /// Files by path; their parents are directories.
-    struct Paper(&'static [&'static str]);
+    pub struct Paper(pub &'static [&'static str]);
 
     impl Status for Paper {
         fn kind(&self, path: &Path) -> io::Result<Kind> {
@@ -189,9 +189,16 @@ mod tests {
         }
 
         fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
-            Ok(path.to_owned())
+            // What is below `/link` is that of `/own`.
+            let linked = path.strip_prefix("/link").map(|rest| Path::new("/own").join(rest));
+            Ok(linked.unwrap_or_else(|_| path.to_owned()))
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{paper::Paper, *};
 
     const DISK: Paper = Paper(&[
         "/gt/mayor/town.json",
