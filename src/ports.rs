@@ -32,10 +32,12 @@ use crate::{
         conversation_files::ConversationFiles,
         dialect::{Dialect, recognise::Recognised},
         files::Files,
+        identity::Identity,
         journal::Journals,
         paths::TownPaths,
         settings::Settings,
         socket::ControlListener,
+        standing::{Standing, Standings},
     },
     transcripts::Transcripts,
 };
@@ -79,6 +81,8 @@ pub struct Ports {
     pub gas_town: Recognised,
     /// The settings in force; only the root replaces them.
     pub settings: watch::Receiver<Arc<Settings>>,
+    /// What is said of each agent of a town of one file; none in a Gas Town. Only the root replaces them.
+    pub standings: watch::Receiver<Arc<Standings>>,
     /// `GT_DEGRADED=true`: boot does mechanical triage.
     pub degraded: bool,
     /// Where problems are reported.
@@ -99,6 +103,11 @@ impl Ports {
     /// The settings in force.
     pub fn settings(&self) -> Arc<Settings> {
         self.settings.borrow().clone()
+    }
+
+    /// What `agents.toml` says of this agent; nothing in a Gas Town.
+    pub fn standing(&self, identity: &Identity) -> Option<Arc<Standing>> {
+        self.standings.borrow().of(identity)
     }
 
     /// The dialect of this town.

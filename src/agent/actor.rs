@@ -80,7 +80,7 @@ pub fn child(
     let (deps, answers, prefixes) = (deps.clone(), answers.clone(), prefixes.clone());
     let (name, agent) = (identity.actor_name(), Some(identity.clone()));
     let plan = move || {
-        let spec = AgentSpec::new(identity.clone(), deps.settings().tmux.naming, &prefixes);
+        let spec = AgentSpec::of(&deps, identity.clone(), &prefixes);
         AgentPlan { deps: deps.clone(), spec, answers: answers.clone(), role: role() }
     };
     ChildSpec { agent, ..ChildSpec::new(name, || AgentActor, plan, contact()) }

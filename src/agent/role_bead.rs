@@ -40,7 +40,7 @@ const PROBLEM: &str = "role-beads";
 /// Reads the beads of all roles ahead and stores what they say. May take as long as `bd` does. When they cannot be
 /// read, the previous values stay. That is reported while it lasts, and so is an error in one of them.
 pub async fn read(deps: &Deps) {
-    let ids: Vec<String> = Role::ALL.iter().flat_map(|role| ids(*role)).collect();
+    let ids: Vec<String> = Role::of_gas_town().flat_map(ids).collect();
     let found = match beads::all(ahead::read(deps, &ids).await) {
         Ok(found) => found,
         Err(why) if installed::is_reported(&why) || Fault::of(&why).is_some() => {
@@ -57,7 +57,7 @@ pub async fn read(deps: &Deps) {
     deps.problems.clear(PROBLEM);
     let naming = deps.settings().tmux.naming;
     let mut known = BTreeMap::new();
-    for &role in Role::ALL {
+    for role in Role::of_gas_town() {
         let (said, faults) = of_role(role, naming, &found);
         known.extend(said.map(|said| (role, said)));
         let key = format!("{PROBLEM}/{role}");
@@ -74,7 +74,7 @@ pub async fn read(deps: &Deps) {
 /// sessions. A file that cannot be used is reported while that lasts, and counts as missing.
 pub async fn read_files(deps: &Deps, rigs: &[(RigName, String)]) {
     let mut files = Files::new();
-    for &role in Role::ALL {
+    for role in Role::of_gas_town() {
         let town = read_file(deps, None, role).await;
         if let Some(known) = &town {
             let config = known.config.clone().with_prefix(TOWN_PREFIX);

@@ -355,6 +355,7 @@ impl Start<'_> {
             return Some(path);
         }
         let content = match dialect {
+            Dialect::Own => return None,
             Dialect::January => hooks::settings_json(),
             Dialect::V1 => {
                 let gt = self.deps.settings().commands.gt.clone();

@@ -10,16 +10,19 @@ use serde_json::Value;
 #[cfg(feature = "test-support")]
 use super::schema;
 use super::values::{
-    Kind, RestartWhen, StopSignal, command, directory, environment, kind, memory_limit, names, prose,
-    replicas, restart_when, session_name, stop_signal,
+    Kind, command, directory, environment, kind, memory_limit, names, prose, replicas, restart_when,
+    session_name, stop_signal,
 };
-use crate::town::settings::{
-    Resume, SecretUrl, Settings,
-    amount::Amount,
-    document::Entry,
-    shown::Shown,
-    table::{Section, section},
-    values::{count, interval, optional_url, pause, resume, whole},
+use crate::town::{
+    settings::{
+        Resume, SecretUrl, Settings,
+        amount::Amount,
+        document::Entry,
+        shown::Shown,
+        table::{Section, section},
+        values::{count, interval, optional_url, pause, resume, whole},
+    },
+    standing::{RestartWhen, StopSignal},
 };
 
 const SECOND: Duration = Duration::from_secs(1);

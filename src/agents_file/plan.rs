@@ -9,8 +9,9 @@ use super::{
 use crate::{
     terminal,
     town::{
-        identity::AgentName,
-        settings::{Settings, shown::Shown},
+        identity::{AgentName, Identity},
+        settings::{Resume, Settings, shown::Shown},
+        standing::{Check, Health, Standing, Standings, Stop},
     },
 };
 
@@ -42,6 +43,41 @@ pub struct Definition {
     pub after: Vec<AgentName>,
     /// What the file says of it, with the defaults.
     pub table: AgentTable,
+}
+
+impl Plan {
+    /// What it says of each agent, for those who keep it.
+    pub fn standings(&self) -> Standings {
+        self.agents.iter().map(|agent| (Identity::Own(agent.name.clone()), agent.standing())).collect()
+    }
+}
+
+impl Definition {
+    fn standing(&self) -> Standing {
+        let table = &self.table;
+        Standing {
+            session: self.session.clone(),
+            dir: self.dir.clone(),
+            command: table.command.clone().unwrap_or_default(),
+            preset: self.kind.preset(),
+            env: table.env.clone(),
+            prompt: table.prompt.clone(),
+            keeps_conversation: table.resume != Some(Resume::Fresh),
+            memory: table.memory.max,
+            stop: Stop { signal: table.stop.signal, grace: table.stop.grace },
+            restart: table.restart,
+            after: self.after.iter().cloned().map(Identity::Own).collect(),
+            health: self.health(),
+        }
+    }
+
+    fn health(&self) -> Option<Health> {
+        let table = &self.table.health;
+        let check =
+            table.command.clone().map(Check::Command).or_else(|| table.url.clone().map(Check::Url))?;
+        let (interval, timeout, retries) = (table.interval, table.timeout, table.retries);
+        Some(Health { check, interval, timeout, retries, start_period: table.start_period })
+    }
 }
 
 impl fmt::Display for Plan {

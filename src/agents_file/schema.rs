@@ -5,11 +5,14 @@ use serde_json::{Map, Value, json};
 
 use super::{
     grammar::{AgentTable, Limits, is_default, is_setting},
-    values::{KINDS, RESTART, SIGNALS},
+    values::{KINDS, RESTART},
 };
-use crate::town::settings::{
-    Settings,
-    schema::{self, Key},
+use crate::town::{
+    settings::{
+        Settings,
+        schema::{self, Key},
+    },
+    standing::StopSignal,
 };
 
 /// A section with these keys, and the sections in it.
@@ -41,7 +44,7 @@ fn read_by(reader: &str) -> Option<Value> {
         }),
         "names" => json!({"type": "array", "items": {"type": "string"}}),
         "replicas" => json!({"type": "integer", "minimum": 1}),
-        "stop_signal" => words(SIGNALS.to_vec()),
+        "stop_signal" => words(StopSignal::ALL.iter().map(|it| it.as_str()).collect()),
         "optional_url" => json!({"type": "string", "pattern": "^https?://"}),
         _ => return None,
     })

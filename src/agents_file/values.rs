@@ -20,6 +20,7 @@ use crate::{
             shown::Shown,
             values::{Converted, amount, count, text},
         },
+        standing::{RestartWhen, StopSignal},
     },
 };
 
@@ -43,19 +44,6 @@ fn word<T: Copy>(value: &Value, words: &[(&str, T)]) -> Converted<T> {
     let meant = nearest(given, names.iter().copied());
     let meant = meant.map_or_else(String::new, |name| format!("; did you mean {name:?}?"));
     Err(format!("expected one of {}, found {:?}{meant}", names.join(", "), shorten(given)))
-}
-
-/// When an agent is started again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RestartWhen {
-    /// Whenever it ended, and also when the supervisor starts after somebody stopped it.
-    Always,
-    /// When it ended with another exit code than 0.
-    OnFailure,
-    /// Whenever it ended, unless somebody stopped it.
-    UnlessStopped,
-    /// Never.
-    No,
 }
 
 /// The words for when an agent is started again.
@@ -105,6 +93,11 @@ impl Kind {
     /// Its name in the file.
     pub fn as_str(self) -> &'static str {
         self.0
+    }
+
+    /// The name of its program's preset; any other program has none.
+    pub fn preset(self) -> Option<&'static str> {
+        (self != Kind::PLAIN).then_some(self.0)
     }
 
     /// The name of its program; any other has none.
@@ -272,30 +265,10 @@ pub fn session_name(value: &Value) -> Converted<Option<String>> {
     Ok(Some(name))
 }
 
-/// The signal that asks an agent to end, by its name without `SIG`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StopSignal(&'static str);
-
-/// The signals that may ask an agent to end.
-pub const SIGNALS: [&str; 7] = ["TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "KILL"];
-
-impl Default for StopSignal {
-    fn default() -> Self {
-        StopSignal("TERM")
-    }
-}
-
-impl StopSignal {
-    /// Its name, without `SIG`.
-    pub fn as_str(self) -> &'static str {
-        self.0
-    }
-}
-
 /// A signal by its name, with or without `SIG`.
 pub fn stop_signal(value: &Value) -> Converted<StopSignal> {
     let short = value.as_str().map(|name| Value::from(name.strip_prefix("SIG").unwrap_or(name)));
-    word(short.as_ref().unwrap_or(value), &SIGNALS.map(|name| (name, StopSignal(name))))
+    word(short.as_ref().unwrap_or(value), &StopSignal::ALL.map(|it| (it.as_str(), it)))
 }
 
 /// The tmux server of a town.

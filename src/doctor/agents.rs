@@ -15,7 +15,6 @@ use crate::{
     terminal,
     town::{
         identity::{AgentName, Identity, RigName, Role},
-        rig_plan::Prefixes,
         rig_plan::RigPlan,
     },
 };
@@ -42,8 +41,7 @@ pub async fn everybody(
     let naming = deps.settings().tmux.naming;
     let (problems, clashes) = Problems::new();
     let mut unlisted = Vec::new();
-    let mut specs: Vec<AgentSpec> =
-        Identity::of_town().map(|it| AgentSpec::new(it, naming, &Prefixes::default())).collect();
+    let mut specs = AgentSpec::of_town(deps);
     for plan in rigs {
         let rig = &plan.name;
         let mut known = |listed: Result<Vec<AgentName>, String>| {

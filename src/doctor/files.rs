@@ -236,9 +236,9 @@ fn of_rig(paths: &TownPaths, rig: &RigName) -> Vec<(PathBuf, Check)> {
         (paths.rig_agent_presets(rig), |dialect, path, bytes| programs(path, parse_agents(dialect, bytes))),
         (paths.rig_config(rig), |_, path, bytes| only(rig_config::parse(path, bytes))),
     ];
-    let with_state_file = Role::ALL.iter().filter(|role| role.facts().has_state_file);
+    let with_state_file = Role::of_gas_town().filter(|role| role.facts().has_state_file);
     checks.extend(with_state_file.map(|role| -> (PathBuf, Check) {
-        (paths.agent_state(rig, *role), |_, path, bytes| only(agent_state::parse(path, bytes)))
+        (paths.agent_state(rig, role), |_, path, bytes| only(agent_state::parse(path, bytes)))
     }));
     checks
 }
@@ -248,7 +248,7 @@ fn of_roles(paths: &TownPaths, rig: Option<&RigName>) -> Vec<(PathBuf, Check)> {
     let check: Check = |_, path, bytes| {
         only(role_bead::file::parse(path, bytes).map_err(|problem| problem.advise(role_bead::NOT_USED)))
     };
-    Role::ALL.iter().map(|role| (paths.role_file(rig, *role), check)).collect()
+    Role::of_gas_town().map(|role| (paths.role_file(rig, role), check)).collect()
 }
 
 fn only<T>(parsed: Result<T, FileProblem>) -> Vec<FileProblem> {

@@ -42,6 +42,7 @@ use crate::{
         paths::TownPaths,
         rig_plan::RigPlan,
         root::{self, RootError},
+        standing::Standings,
     },
 };
 
@@ -188,7 +189,7 @@ async fn examine_town(paths: TownPaths, by: Option<&'static str>) -> Report {
     // The real ports. tmux is not queried through them, because its adapter would create a session to attach to. The
     // last value stays readable after its sender is dropped.
     let (_, settings) = watch::channel(Arc::new(settings));
-    let (deps, reported) = adapters::deps(paths, settings, gas_town, asked.runner()).await;
+    let (deps, reported) = adapters::deps(paths, settings, Standings::none(), gas_town, asked.runner()).await;
     let tmux = Tmux { usable, refused, used: asked.socket() };
     findings.extend(areas(&deps, &reported.problems, &rigs, [read, listed], tmux, &asked).await);
     findings.extend(reported::examine(&deps, &asked.status, &findings).await);

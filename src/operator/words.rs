@@ -73,14 +73,14 @@ pub fn effect(word: &str) -> Option<Effect> {
 
 /// The roles that a command's first word names; `None` when it names none.
 pub fn roles(noun: &str) -> Option<Vec<Role>> {
-    let is_named = |role: &&Role| role.as_str() == noun || role.facts().aliases.contains(&noun);
-    if let Some(role) = Role::ALL.iter().find(is_named) {
-        return Some(vec![*role]);
+    let is_named = |role: &Role| role.as_str() == noun || role.facts().aliases.contains(&noun);
+    if let Some(role) = Role::of_gas_town().find(is_named) {
+        return Some(vec![role]);
     }
     match noun {
         "session" | "sess" | "rig" | "rigs" => {
-            let of_rigs = Role::ALL.iter().filter(|role| !matches!(role.facts().scope, Scope::Town(_)));
-            Some(of_rigs.copied().collect())
+            let of_rigs = Role::of_gas_town().filter(|role| !matches!(role.facts().scope, Scope::Town(_)));
+            Some(of_rigs.collect())
         }
         "dog" | "dogs" | "daemon" | "convoy" | "swarm" | "dolt" | "costs" | "worktree" | "mq" | "mol" => {
             Some(Vec::new())

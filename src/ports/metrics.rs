@@ -101,7 +101,7 @@ impl Default for Counts {
 
 impl Counts {
     fn begin_at_zero(&self) {
-        for role in Role::ALL.iter().map(|role| role.as_str()) {
+        for role in Role::of_gas_town().map(Role::as_str) {
             for cause in CAUSES {
                 drop(self.deaths.get_or_create(&table::DEATHS.labelled([role, cause])));
             }

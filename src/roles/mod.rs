@@ -42,6 +42,6 @@ fn hooks(role: Role, turn: &Arc<Semaphore>) -> Box<dyn Hooks> {
         Role::Deacon => Box::<deacon::role::Deacon>::default(),
         Role::Boot => Box::<boot::role::Boot>::default(),
         Role::Polecat => Box::new(polecat::Polecat::new(turn.clone())),
-        Role::Mayor | Role::Witness | Role::Refinery | Role::Crew => Box::new(Plain),
+        Role::Mayor | Role::Witness | Role::Refinery | Role::Crew | Role::Agent => Box::new(Plain),
     }
 }

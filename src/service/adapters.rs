@@ -28,6 +28,7 @@ use crate::{
         paths::TownPaths,
         settings::{Settings, socket_of_variable},
         socket::SocketListener,
+        standing::Standings,
     },
     transcripts::disk::DiskTranscripts,
 };
@@ -45,6 +46,7 @@ pub struct Reported {
 pub async fn deps(
     paths: TownPaths,
     settings: watch::Receiver<Arc<Settings>>,
+    standings: watch::Receiver<Arc<Standings>>,
     mut gas_town: Recognised,
     runner: Runner,
 ) -> (Deps, Reported) {
@@ -87,6 +89,7 @@ pub async fn deps(
         paths,
         gas_town,
         settings,
+        standings,
         degraded: std::env::var("GT_DEGRADED").is_ok_and(|value| value == "true"),
         problems,
         metrics,

@@ -36,6 +36,7 @@ use crate::{
         pid,
         root::{self, RootError},
         settings::Settings,
+        standing::Standings,
         temporary,
         watch::SystemFsWatcher,
     },
@@ -241,7 +242,8 @@ async fn supervise(
     tracing::info!("{}: {}", gas_town.dialect, gas_town.because);
     let (settings_in_force, settings) = watch::channel(settings);
     let (deps, Reported { problems, metrics }) =
-        adapters::deps(paths.clone(), settings.clone(), gas_town, adapters::commands()).await;
+        adapters::deps(paths.clone(), settings.clone(), Standings::none(), gas_town, adapters::commands())
+            .await;
     let deps = Arc::new(deps);
     if let Some(twins) = twins(&deps, &problems).await {
         tracing::info!("Daemon startup failed (PID {}): {twins}", process.pid);
@@ -336,7 +338,8 @@ pub(crate) async fn refusal(paths: &TownPaths, settings: Settings, gas_town: Rec
         return None;
     }
     let (_, settings) = watch::channel(Arc::new(settings));
-    let (deps, reported) = adapters::deps(paths.clone(), settings, gas_town, adapters::commands()).await;
+    let (deps, reported) =
+        adapters::deps(paths.clone(), settings, Standings::none(), gas_town, adapters::commands()).await;
     twins(&deps, &reported.problems).await
 }
 

@@ -105,6 +105,9 @@ pub enum Identity {
     Crew(RigName, AgentName),
     /// `<rig>/polecats/<name>`.
     Polecat(RigName, AgentName),
+    /// `@<name>`: an agent of `agents.toml`. Neither a rig's name nor a town's agent begins with `@`, so the form needs no
+    /// knowledge of the town: an agent of the file may be called `mayor`.
+    Own(AgentName),
 }
 
 impl Identity {
@@ -117,10 +120,11 @@ impl Identity {
             Identity::Refinery(rig) => (Role::Refinery, Some(rig), None),
             Identity::Crew(rig, name) => (Role::Crew, Some(rig), Some(name)),
             Identity::Polecat(rig, name) => (Role::Polecat, Some(rig), Some(name)),
+            Identity::Own(name) => (Role::Agent, None, Some(name)),
         }
     }
 
-    /// All agents of which a town has one.
+    /// All agents of which a Gas Town has one.
     pub fn of_town() -> impl Iterator<Item = Identity> {
         Role::ALL.iter().filter_map(|role| role.agent(None, None))
     }
@@ -159,9 +163,17 @@ impl Identity {
 
     /// The name of its actor, in reports and the log.
     pub fn actor_name(&self) -> String {
-        match self.rig() {
-            None => self.role().to_string(),
-            Some(_) => self.to_string(),
+        match self {
+            Identity::Mayor | Identity::Deacon | Identity::Boot => self.role().to_string(),
+            _ => self.to_string(),
+        }
+    }
+
+    /// As people call it where only agents are named: an agent of `agents.toml` by its name alone.
+    pub fn called(&self) -> String {
+        match self {
+            Identity::Own(name) => name.to_string(),
+            _ => self.to_string(),
         }
     }
 
@@ -170,7 +182,7 @@ impl Identity {
         self.parts().1
     }
 
-    /// Its own name, for polecats and crew.
+    /// Its own name, for polecats, crew and agents of `agents.toml`.
     pub fn name(&self) -> Option<&AgentName> {
         self.parts().2
     }
@@ -227,6 +239,10 @@ impl FromStr for Identity {
     type Err = NoIdentity;
 
     fn from_str(text: &str) -> Result<Self, NoIdentity> {
+        if let Some(name) = text.strip_prefix('@') {
+            let name = name.parse().ok();
+            return name.map(Identity::Own).ok_or_else(|| NoIdentity(text.chars().take(200).collect()));
+        }
         let (rig, name) = (text.split('/').next(), text.rsplit('/').next());
         let (rig, name) = (rig.and_then(|rig| rig.parse().ok()), name.and_then(|name| name.parse().ok()));
         let mut agents = Role::ALL.iter().filter_map(|role| role.agent(rig.clone(), name.clone()));
@@ -345,7 +361,9 @@ mod tests {
             (Identity::Witness(rig("r")), "r/witness", Some("r/witness")),
             (Identity::Refinery(rig("r")), "r/refinery", Some("r/refinery")),
             (Identity::Crew(rig("r"), name.clone()), "r/crew/Toast", Some("r/Toast")),
-            (Identity::Polecat(rig("r"), name), "r/polecats/Toast", Some("r/Toast")),
+            (Identity::Polecat(rig("r"), name.clone()), "r/polecats/Toast", Some("r/Toast")),
+            (Identity::Own(name), "@Toast", None),
+            (Identity::Own("mayor".parse().unwrap()), "@mayor", None),
         ] {
             assert_eq!(identity.to_string(), text);
             assert_eq!(text.parse(), Ok(identity.clone()));

@@ -37,6 +37,7 @@ pub mod root;
 pub mod routes;
 pub mod settings;
 pub mod socket;
+pub mod standing;
 pub mod temporary;
 pub mod usage_limit;
 pub mod watch;

@@ -1,9 +1,13 @@
 //! Paths: where each file of a town is; only this module spells them.
 //!
-//! The layout is that of Gas Town 0.2.6 to 0.3. Only checked names are used, so that no path leaves the town. It must
-//! not read the disk; when the rule is "the first that exists", the candidates are returned in order.
+//! The layout is that of Gas Town 0.2.6 to 0.3; a town of one file has its files in `.supervisor/` beside that file, and none of
+//! Gas Town's. Only checked names are used, so that no path leaves the town. It must not read the disk; when the rule is "the first
+//! that exists", the candidates are returned in order.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use crate::town::{
     dialect::{Dialect, roles},
@@ -14,6 +18,8 @@ use crate::town::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TownPaths {
     root: PathBuf,
+    /// The name of the file that is the town, where it is one.
+    file: Option<OsString>,
 }
 
 macro_rules! town_files {
@@ -22,10 +28,35 @@ macro_rules! town_files {
     };
 }
 
+/// Files that both kinds of town have: the path in a Gas Town, and in a town of one file.
+macro_rules! files_of_both {
+    ($($(#[$doc:meta])* $name:ident = $path:literal, $own:literal;)*) => {
+        $($(#[$doc])* pub fn $name(&self) -> PathBuf {
+            self.root.join(if self.file.is_none() { $path } else { $own })
+        })*
+    };
+}
+
 impl TownPaths {
-    /// The paths of the town with this root (absolute).
+    /// The paths of the Gas Town with this root (absolute).
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        TownPaths { root: root.into() }
+        TownPaths { root: root.into(), file: None }
+    }
+
+    /// The paths of the town that is this file (absolute); `None` where that is no path of a file.
+    pub fn of_file(file: &Path) -> Option<Self> {
+        let (root, name) = (file.parent()?, file.file_name()?);
+        Some(TownPaths { root: root.to_owned(), file: Some(name.to_owned()) })
+    }
+
+    /// The file that is the town; `None` in a Gas Town.
+    pub fn agents_file(&self) -> Option<PathBuf> {
+        self.file.as_ref().map(|name| self.root.join(name))
+    }
+
+    /// The file with our settings.
+    pub fn settings_file(&self) -> PathBuf {
+        self.agents_file().unwrap_or_else(|| self.supervisor_json())
     }
 
     /// The town's root.
@@ -38,25 +69,32 @@ impl TownPaths {
         path.strip_prefix(&self.root).unwrap_or(path)
     }
 
-    town_files! {
+    files_of_both! {
         /// The directory of the daemon's files.
-        daemon_dir = "daemon";
+        daemon_dir = "daemon", ".supervisor";
         /// The lock that alone decides which process is the daemon.
-        daemon_lock = "daemon/daemon.lock";
+        daemon_lock = "daemon/daemon.lock", ".supervisor/lock";
         /// The PID file.
-        pid_file = "daemon/daemon.pid";
+        pid_file = "daemon/daemon.pid", ".supervisor/pid";
         /// The state file that `gt daemon status` reads.
-        state = "daemon/state.json";
+        state = "daemon/state.json", ".supervisor/state.json";
         /// The log.
-        daemon_log = "daemon/daemon.log";
+        daemon_log = "daemon/daemon.log", ".supervisor/supervisor.log";
         /// The restart histories.
-        restart_state = "daemon/restart_state.json";
+        restart_state = "daemon/restart_state.json", ".supervisor/restart_state.json";
         /// Our own state; mode 0700.
-        supervisor_dir = "daemon/supervisor";
+        supervisor_dir = "daemon/supervisor", ".supervisor";
         /// Copies of transcripts; mode 0700.
-        transcript_copies = "daemon/supervisor/transcripts";
+        transcript_copies = "daemon/supervisor/transcripts", ".supervisor/transcripts";
         /// Where the supervisor answers requests; mode 0600.
-        socket = "daemon/supervisor.sock";
+        socket = "daemon/supervisor.sock", ".supervisor/supervisor.sock";
+        /// The raw event log.
+        events = ".events.jsonl", ".supervisor/events.jsonl";
+        /// Held by every process that writes to it.
+        events_lock = ".events.jsonl.lock", ".supervisor/events.jsonl.lock";
+    }
+
+    town_files! {
         /// Held by `gt down` while it stops the town.
         shutdown_lock = "daemon/shutdown.lock";
         /// Where `gt down` 1.x notes its PID while it stops the town.
@@ -97,10 +135,6 @@ impl TownPaths {
         boot_status = "deacon/dogs/boot/.boot-status.json";
         /// The emergency stop of the whole town (Gas Town 1.0).
         estop = "ESTOP";
-        /// The raw event log.
-        events = ".events.jsonl";
-        /// Held by every process that writes to it.
-        events_lock = ".events.jsonl.lock";
         /// The curated feed.
         feed = ".feed.jsonl";
     }
@@ -261,6 +295,31 @@ mod tests {
             assert_eq!(town.shown(&path), Path::new(expected));
         }
         assert_eq!(town.shown(Path::new("/elsewhere")), Path::new("/elsewhere"));
+    }
+
+    #[test]
+    fn a_town_of_one_file_has_all_of_ours_beside_it() {
+        let town = TownPaths::of_file(Path::new("/t/my agents.toml")).unwrap();
+        assert_eq!(town.root(), Path::new("/t"));
+        assert_eq!(town.settings_file(), Path::new("/t/my agents.toml"));
+        for path in [
+            town.daemon_dir(),
+            town.daemon_lock(),
+            town.pid_file(),
+            town.state(),
+            town.daemon_log(),
+            town.restart_state(),
+            town.supervisor_dir(),
+            town.transcript_copies(),
+            town.socket(),
+            town.events(),
+            town.events_lock(),
+        ] {
+            assert!(path.starts_with("/t/.supervisor"), "{path:?}");
+        }
+        assert_eq!(TownPaths::of_file(Path::new("/")), None);
+        assert_eq!(TownPaths::new("/t").agents_file(), None);
+        assert_eq!(TownPaths::new("/t").settings_file(), Path::new("/t/settings/supervisor.json"));
     }
 
     #[test]

@@ -39,11 +39,11 @@ impl RigPlan {
     pub fn polecats_sessions(&self, naming: Naming) -> impl Fn(&str) -> bool + use<> {
         let session = |role: Role| role.session(naming, &self.prefix.sessions, Some(&self.name), None);
         let begin = session(Role::Polecat);
-        let others = Role::ALL.iter().filter(|role| **role != Role::Polecat);
-        let others: Vec<_> = others.map(|role| (role.facts().scope, session(*role))).collect();
+        let others = Role::of_gas_town().filter(|role| *role != Role::Polecat);
+        let others: Vec<_> = others.map(|role| (role.facts().scope, session(role))).collect();
         move |name| {
             let is_of = |(scope, session): &(Scope, String)| match scope {
-                Scope::Town(_) => false,
+                Scope::Town(_) | Scope::Own(_) => false,
                 Scope::Rig(_) => name == session,
                 Scope::Member(_) => name.starts_with(session),
             };

@@ -15,6 +15,7 @@ use super::{
     town_reading::{SettingsState, Town, TownReading},
 };
 use crate::{
+    agent::spec::AgentSpec,
     deps::Deps,
     go_duration, roles,
     sessions::scan::Scan,
@@ -200,8 +201,8 @@ impl Actor for Root {
         for child in state.list(&myself) {
             state.start(child).await?;
         }
-        for identity in Identity::of_town() {
-            state.start_if_asked_for(&identity).await?;
+        for spec in AgentSpec::of_town(&state.plan.deps) {
+            state.start_if_asked_for(&spec.identity).await?;
         }
         state.begin_housekeeping();
         Ok(state)
@@ -288,7 +289,8 @@ impl RootState {
             operator::child(deps),
         ];
         let settings = deps.settings();
-        let agents = Identity::of_town().filter(|it| it.wanted(&settings) != Wanted::OnRequest);
+        let agents = AgentSpec::of_town(deps).into_iter().map(|spec| spec.identity);
+        let agents = agents.filter(|it| it.wanted(&settings) != Wanted::OnRequest);
         all.extend(agents.map(|identity| self.agent(identity)));
         all.extend([
             deaths::child(deps),

@@ -344,7 +344,7 @@ pub async fn watched(deps: &Deps, rigs: &[RigName]) -> Vec<PathBuf> {
         root.join(".runtime").join("deacon"),
     ];
     if deps.dialect().facts().starts_on_events {
-        let channels = Role::ALL.iter().filter_map(|role| role.facts().started_on);
+        let channels = Role::of_gas_town().filter_map(|role| role.facts().started_on);
         directories.extend(channels.map(|channel| deps.paths.event_channel(channel)));
     }
     directories.extend(deps.database_directories().await);

@@ -28,6 +28,9 @@ pub enum Dialect {
     /// Gas Town 1.x with bd 1.x and Dolt.
     #[serde(rename = "1.x")]
     V1,
+    /// No Gas Town: a town that is one file, `agents.toml`.
+    #[serde(rename = "own")]
+    Own,
 }
 
 /// What differs between the dialects.
@@ -35,6 +38,8 @@ pub enum Dialect {
 pub struct Facts {
     /// As the settings spell it.
     pub name: &'static str,
+    /// Whether it is a Gas Town: whether there is a `gt` whose files, commands and agents count.
+    pub has_gt: bool,
     /// How sessions are named.
     pub naming: Naming,
     /// Whether the town has a tmux server of its own, whose name [`socket`] derives from the town's path.
@@ -110,6 +115,7 @@ pub struct Facts {
 
 const JANUARY: Facts = Facts {
     name: "january",
+    has_gt: true,
     naming: Naming::Rig,
     has_own_server: false,
     gt_starts_agents: false,
@@ -146,6 +152,7 @@ const JANUARY: Facts = Facts {
 
 const V1: Facts = Facts {
     name: "1.x",
+    has_gt: true,
     naming: Naming::Prefix,
     has_own_server: true,
     gt_starts_agents: true,
@@ -180,8 +187,25 @@ const V1: Facts = Facts {
     reaps_idle_polecats: true,
 };
 
+/// A town of one file has nothing that is Gas Town's.
+const OWN: Facts = Facts {
+    name: "own",
+    has_gt: false,
+    naming: Naming::Prefix,
+    has_own_server: true,
+    gt_starts_agents: false,
+    beads_per_run: 1,
+    bd_has_daemon: false,
+    bd_follows_routes: false,
+    bd_has_sync: false,
+    agent_beads_repeat_rig: false,
+    has_state_files: false,
+    has_newer_presets: true,
+    ..JANUARY
+};
+
 impl Dialect {
-    /// All there are.
+    /// Those of Gas Town.
     pub const ALL: [Dialect; 2] = [Dialect::January, Dialect::V1];
 
     /// What differs.
@@ -189,6 +213,7 @@ impl Dialect {
         match self {
             Dialect::January => &JANUARY,
             Dialect::V1 => &V1,
+            Dialect::Own => &OWN,
         }
     }
 
@@ -197,6 +222,11 @@ impl Dialect {
     pub fn respawned_within(self, role: Role) -> Option<Duration> {
         let (roles, within) = self.facts().respawned;
         roles.contains(&role).then_some(within)
+    }
+
+    /// Whether it is a Gas Town.
+    pub fn is_gas_town(self) -> bool {
+        self.facts().has_gt
     }
 
     /// Whether it is 1.x.
@@ -210,6 +240,7 @@ impl fmt::Display for Dialect {
         f.write_str(match self {
             Dialect::January => "Gas Town 0.3",
             Dialect::V1 => "Gas Town 1.x",
+            Dialect::Own => "A town of one file",
         })
     }
 }

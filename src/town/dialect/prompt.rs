@@ -18,6 +18,7 @@ pub fn prompt(identity: &Identity, asked: bool, at: &Zoned) -> String {
 fn recipient(identity: &Identity) -> String {
     match identity {
         Identity::Mayor | Identity::Deacon | Identity::Boot => identity.role().to_string(),
+        Identity::Own(name) => name.to_string(),
         Identity::Witness(rig) | Identity::Refinery(rig) => format!("{} (rig: {rig})", identity.role()),
         Identity::Crew(rig, name) | Identity::Polecat(rig, name) => {
             format!("{} {name} (rig: {rig})", identity.role())
@@ -52,7 +53,7 @@ fn occasion(identity: &Identity, asked: bool) -> (&'static str, &'static str, &'
             ("witness", "assigned", "Run `gt prime --hook` and begin work on your hook.")
         }
         // Not recorded: only a request starts one, which has the text above.
-        Identity::Crew(..) => ("human", "start", "Run `gt prime --hook` and begin work."),
+        Identity::Crew(..) | Identity::Own(_) => ("human", "start", "Run `gt prime --hook` and begin work."),
     }
 }
 

@@ -32,6 +32,8 @@ pub fn of(dialect: Dialect, role: Role) -> RoleFacts {
     match dialect {
         Dialect::January => january(role),
         Dialect::V1 => v1(role),
+        // Its only role has none of all this.
+        Dialect::Own => january(role),
     }
 }
 
@@ -60,6 +62,8 @@ fn v1(role: Role) -> RoleFacts {
             ..with_person
         },
         Role::Deacon => alone,
+        // What it is told, its file says.
+        Role::Agent => same,
         // Its whole task is its prompt.
         Role::Boot => RoleFacts { instead_of_hooks: "", ..same },
         Role::Witness => RoleFacts { variables: &[("GT_SCOPE", "rig")], names_settings: true, ..alone },
@@ -87,7 +91,7 @@ pub fn name(dialect: Dialect, identity: &Identity) -> String {
     match (dialect, identity) {
         (Dialect::January, _) => identity.role().to_string(),
         (Dialect::V1, Identity::Boot) => "deacon/boot".to_owned(),
-        (Dialect::V1, _) => identity.to_string(),
+        (Dialect::V1 | Dialect::Own, _) => identity.to_string(),
     }
 }
 

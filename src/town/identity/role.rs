@@ -19,6 +19,8 @@ pub enum Scope {
     Rig(fn(RigName) -> Identity),
     /// Any number in each rig, each with a name of its own: a directory in the rig.
     Member(fn(RigName, AgentName) -> Identity),
+    /// Any number in the town, each with the name that it has in `agents.toml`.
+    Own(fn(AgentName) -> Identity),
 }
 
 /// When an agent is to run.
@@ -237,6 +239,12 @@ roles! {
         status: Some("😺 {rig}/{name}"), restarted_by: &[], gt_start: "session restart {rig}/{name} --force",
         gt_restart: "session restart {rig}/{name} --force",
     }
+    /// Any agent of a town that is one file, `agents.toml`: what else is known of it, the file says ([`standing`](crate::town::standing)).
+    Agent {
+        name: "agent", scope: Scope::Own(Identity::Own), wanted: Wanted::Always,
+        identity: "@{name}", session: ["{name}"; 2],
+        instead_of_hooks: "", restarted_by: &[], keeps_conversation: true,
+    }
 }
 
 /// Fills a pattern; what an agent does not have is empty.
@@ -246,6 +254,11 @@ pub(super) fn fill(pattern: &str, rig: Option<&RigName>, name: Option<&AgentName
 }
 
 impl Role {
+    /// Those of Gas Town.
+    pub fn of_gas_town() -> impl Iterator<Item = Role> + Clone {
+        Role::ALL.iter().copied().filter(|role| !matches!(role.facts().scope, Scope::Own(_)))
+    }
+
     /// As `GT_ROLE`, settings and role beads spell it.
     pub fn as_str(self) -> &'static str {
         self.facts().name
@@ -287,6 +300,7 @@ impl Role {
             Scope::Town(identity) => Some(identity()),
             Scope::Rig(identity) => rig.map(identity),
             Scope::Member(identity) => Some(identity(rig?, name?)),
+            Scope::Own(identity) => name.map(identity),
         }
     }
 }

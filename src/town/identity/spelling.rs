@@ -39,7 +39,7 @@ pub fn spelled(text: &str, rigs: &[RigName]) -> Spelling {
     }
     let read = rigs.iter().filter_map(|rig| {
         let rest = text.strip_prefix(rig.as_str())?.strip_prefix('-')?;
-        Role::ALL.iter().find_map(|role| dashed(*role, rig, rest))
+        Role::of_gas_town().find_map(|role| dashed(role, rig, rest))
     });
     let longest = read.max_by_key(|identity| identity.rig().map(|rig| rig.as_str().len()));
     longest.map_or(Spelling::Unknown, Spelling::Agent)
@@ -49,7 +49,7 @@ pub fn spelled(text: &str, rigs: &[RigName]) -> Spelling {
 fn dashed(role: Role, rig: &RigName, rest: &str) -> Option<Identity> {
     let rest = rest.strip_prefix(role.as_str())?;
     match role.facts().scope {
-        Scope::Town(_) => None,
+        Scope::Town(_) | Scope::Own(_) => None,
         Scope::Rig(identity) => rest.is_empty().then(|| identity(rig.clone())),
         Scope::Member(identity) => Some(identity(rig.clone(), rest.strip_prefix('-')?.parse().ok()?)),
     }
@@ -179,6 +179,7 @@ mod tests {
             }
             Identity::Crew(rig, name) => vec![format!("{rig}-crew-{name}"), canonical],
             Identity::Polecat(rig, name) => vec![format!("{rig}-polecat-{name}"), canonical],
+            Identity::Own(_) => vec![canonical],
         }
     }
 

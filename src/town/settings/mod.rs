@@ -431,6 +431,8 @@ impl Resuming {
             Role::Refinery => self.refinery,
             Role::Polecat => self.polecat,
             Role::Crew => self.crew,
+            // Its file says it of each agent.
+            Role::Agent => None,
         }
     }
 

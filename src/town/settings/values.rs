@@ -138,8 +138,8 @@ pub fn memory_max(value: &Value) -> Converted<MemoryMax> {
             max.all = optional_amount(value).map_err(here)?;
             continue;
         }
-        let role = Role::ALL.iter().copied().find(|role| role.to_string() == *name).ok_or_else(|| {
-            let names: Vec<String> = Role::ALL.iter().map(ToString::to_string).collect();
+        let role = Role::of_gas_town().find(|role| role.to_string() == *name).ok_or_else(|| {
+            let names: Vec<String> = Role::of_gas_town().map(|role| role.to_string()).collect();
             format!("unknown key {:?}; the keys here are all, {}", shorten(name), names.join(", "))
         })?;
         max.by_role.insert(role, optional_amount(value).map_err(here)?);
@@ -278,8 +278,8 @@ pub fn quiet(value: &Value) -> Converted<Option<Quiet>> {
 pub fn roles(value: &Value) -> Converted<BTreeSet<Role>> {
     let names = optional_texts(value)?.unwrap_or_default();
     let role = |name: &String| {
-        let found = Role::ALL.iter().find(|role| role.as_str() == name);
-        found.copied().ok_or_else(|| format!("{:?} is no role", shorten(name)))
+        let found = Role::of_gas_town().find(|role| role.as_str() == name);
+        found.ok_or_else(|| format!("{:?} is no role", shorten(name)))
     };
     names.iter().map(role).collect()
 }

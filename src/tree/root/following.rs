@@ -7,7 +7,7 @@ use ractor::ActorProcessingErr;
 
 use super::{RootMsg, RootState};
 use crate::{
-    agent::{role_bead, start::without_gt},
+    agent::{role_bead, spec::AgentSpec, start::without_gt},
     supervision::messages::Broadcast,
     town::{
         identity::{Identity, RigName},
@@ -45,8 +45,8 @@ impl RootState {
             let (settings, plans) = self.town.update(*reading, &self.plan.deps);
             if let Some(settings) = settings {
                 self.put_in_force(settings);
-                for identity in Identity::of_town() {
-                    self.start_if_asked_for(&identity).await?;
+                for spec in AgentSpec::of_town(&self.plan.deps) {
+                    self.start_if_asked_for(&spec.identity).await?;
                 }
             }
             self.follow_rigs(plans).await?;

@@ -12,10 +12,7 @@ use crate::{
         spec::AgentSpec,
     },
     supervision::status::AgentStatus,
-    town::{
-        identity::{Identity, Wanted},
-        rig_plan::Prefixes,
-    },
+    town::identity::{Identity, Wanted},
 };
 
 impl RootState {
@@ -34,8 +31,7 @@ impl RootState {
             .rigs
             .values()
             .flat_map(|rig| Identity::of_rig(&rig.name).map(|it| AgentSpec::new(it, naming, &rig.prefix)));
-        let of_town = Identity::of_town().map(|it| AgentSpec::new(it, naming, &Prefixes::default()));
-        let listed = of_rigs.chain(of_town).map(|spec| (spec.identity, spec.session));
+        let listed = of_rigs.chain(AgentSpec::of_town(deps)).map(|spec| (spec.identity, spec.session));
         let all = deps.directory.all().into_iter().chain(listed).filter(|(it, _)| is_supervised(it));
         let mut supervised: Vec<AgentStatus> = all
             .map(|(identity, session)| {

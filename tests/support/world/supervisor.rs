@@ -24,7 +24,7 @@ use gastown_supervisor::{
         child::{Address, Answer},
         status::End,
     },
-    town::{identity::Identity, paths::TownPaths, settings::Settings},
+    town::{identity::Identity, paths::TownPaths, settings::Settings, standing::Standings},
     tree::{
         RunError,
         housekeeping::Process,
@@ -92,6 +92,7 @@ impl World {
             jitter: Jitter::seeded(seed),
             paths,
             settings,
+            standings: Standings::none(),
             gas_town: self.state().gas_town.clone(),
             degraded: false,
             problems: Problems::default(),
