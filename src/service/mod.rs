@@ -256,6 +256,7 @@ async fn supervise(
         control: control::actor::child(deps.clone(), (problems.clone(), metrics), process),
         alerts: alerts(&deps, problems, process),
         settings: Arc::new(settings_in_force),
+        one_file: None,
         fs_watcher: Arc::new(SystemFsWatcher::new(paths.root())),
         process,
         may_fail: true,

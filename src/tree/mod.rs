@@ -7,6 +7,7 @@
 pub mod budget;
 pub mod children;
 pub mod housekeeping;
+pub mod one_file;
 pub mod rig;
 pub mod rigs_plan;
 pub mod root;

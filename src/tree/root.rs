@@ -33,7 +33,7 @@ use crate::{
         settings::Settings,
         watch::FsWatcher,
     },
-    tree::rig,
+    tree::{one_file::OneFile, rig},
     watchers::{
         accounts::actor as accounts,
         activity::actor as activity,
@@ -133,6 +133,8 @@ pub struct RootPlan {
     pub alerts: Arc<dyn Fn(RootAnswers) -> ChildSpec + Send + Sync>,
     /// The sender of the settings in force.
     pub settings: Arc<watch::Sender<Arc<Settings>>>,
+    /// What it needs in a town of one file; `None` in a Gas Town.
+    pub one_file: Option<OneFile>,
     /// Reports changes of the town's files.
     pub fs_watcher: Arc<dyn FsWatcher>,
     /// This process.

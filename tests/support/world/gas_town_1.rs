@@ -119,6 +119,7 @@ impl World {
         match dialect {
             Dialect::January => {}
             Dialect::V1 => self.is_v1(),
+            Dialect::Own => self.is_one_file(""),
         }
     }
 

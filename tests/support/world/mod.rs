@@ -28,6 +28,7 @@ mod mailbox;
 mod memory;
 mod network;
 pub mod operator;
+mod own;
 mod polecats;
 mod processes;
 mod requests;
@@ -73,6 +74,8 @@ pub use mailbox::{Left, Mailbox};
 pub use memory::{GIB, Machine, TMUX_GROUP};
 #[allow(unused_imports, reason = "not every test looks at the network")]
 pub use network::{FakeNetwork, Serves};
+#[allow(unused_imports, reason = "not every test has a town of one file")]
+pub use own::AGENTS_FILE;
 #[allow(unused_imports, reason = "not every test has polecats")]
 pub use polecats::{Polecat, agent_bead, polecat, work_of};
 #[allow(unused_imports, reason = "not every test lets virtual time pass")]

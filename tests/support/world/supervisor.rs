@@ -1,6 +1,7 @@
 //! A supervisor on a world: the real tree with the world behind its ports.
 
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -24,10 +25,11 @@ use gastown_supervisor::{
         child::{Address, Answer},
         status::End,
     },
-    town::{identity::Identity, paths::TownPaths, settings::Settings, standing::Standings},
+    town::{dialect::Dialect, identity::Identity, paths::TownPaths, settings::Settings, standing::Standings},
     tree::{
         RunError,
         housekeeping::Process,
+        one_file::{self, OneFile},
         root::{RootMsg, RootPlan},
         town_reading::{LastValid, read_settings},
     },
@@ -38,7 +40,7 @@ use ractor::{ActorCell, ActorRef};
 use regex::Regex;
 use tokio::{sync::watch, task::JoinHandle};
 
-use super::{TOWN, World, millis, mins, secs};
+use super::{AGENTS_FILE, TOWN, World, millis, mins, path, secs};
 
 type RootSlot = Arc<Mutex<Option<ActorRef<RootMsg>>>>;
 
@@ -55,17 +57,42 @@ pub struct Supervisor {
 }
 
 impl World {
-    /// The ports and registers of a supervisor with the settings this town has.
-    pub async fn deps(&self) -> (Arc<Deps>, watch::Sender<Arc<Settings>>) {
-        let paths = TownPaths::new(TOWN);
+    /// The settings of this Gas Town.
+    async fn settings(&self, paths: &TownPaths) -> Settings {
         let dialect = self.state().gas_town.dialect;
-        let read = read_settings(self, &paths).await;
+        let read = read_settings(self, paths).await;
         let read = match dialect.is_v1() {
-            true => read.and_of_the_town(self, &paths).await,
+            true => read.and_of_the_town(self, paths).await,
             false => read,
         };
-        let (settings, _) = read.resolve(dialect, &mut LastValid::default());
-        let (put, settings) = watch::channel(Arc::new(settings.unwrap_or_default()));
+        read.resolve(dialect, &mut LastValid::default()).0.unwrap_or_default()
+    }
+
+    /// The town of one file, where this is one.
+    async fn one_file(&self, paths: &TownPaths) -> Option<OneFile> {
+        let (home, file) = (PathBuf::from("/home/user"), paths.agents_file()?);
+        let (_, plan) = one_file::read(self, &file, Some(&home)).await.expect("the file has no mistakes");
+        let standings = Arc::new(watch::channel(Arc::new(plan.standings())).0);
+        Some(OneFile { standings, plan: Arc::new(plan), home: Some(home) })
+    }
+
+    /// The ports and registers of a supervisor with the settings this town has.
+    pub async fn deps(&self) -> (Arc<Deps>, watch::Sender<Arc<Settings>>) {
+        let (deps, put, _) = self.everything().await;
+        (deps, put)
+    }
+
+    async fn everything(&self) -> (Arc<Deps>, watch::Sender<Arc<Settings>>, Option<OneFile>) {
+        let paths = match self.state().gas_town.dialect {
+            Dialect::Own => TownPaths::of_file(&path(AGENTS_FILE)).unwrap(),
+            _ => TownPaths::new(TOWN),
+        };
+        let one_file = self.one_file(&paths).await;
+        let settings = match &one_file {
+            Some(own) => own.plan.settings.clone(),
+            None => self.settings(&paths).await,
+        };
+        let (put, settings) = watch::channel(Arc::new(settings));
         let seed = self.state().rng.u64(..);
         let dolt = Dolt::new(Arc::new(self.clone()), Default::default());
         if self.state().gas_town.dialect.facts().has_dolt {
@@ -92,19 +119,19 @@ impl World {
             jitter: Jitter::seeded(seed),
             paths,
             settings,
-            standings: Standings::none(),
+            standings: one_file.as_ref().map_or_else(Standings::none, |own| own.standings.subscribe()),
             gas_town: self.state().gas_town.clone(),
             degraded: false,
             problems: Problems::default(),
             metrics,
             writes: Writes::default(),
         };
-        (Arc::new(Deps::new(ports)), put)
+        (Arc::new(Deps::new(ports)), put, one_file)
     }
 
     /// The plan of a root.
     pub async fn plan(&self) -> RootPlan {
-        let (deps, put) = self.deps().await;
+        let (deps, put, one_file) = self.everything().await;
         let process = Process { pid: 4242, started_at: self.wall() };
         let problems = deps.problems.reader();
         let (ours, open) = (deps.clone(), problems.clone());
@@ -114,6 +141,7 @@ impl World {
             control: control::actor::child(deps.clone(), (problems, deps.metrics.reader()), process),
             deps,
             settings: Arc::new(put),
+            one_file,
             fs_watcher: Arc::new(self.clone()),
             process,
             may_fail: true,
