@@ -188,7 +188,7 @@ pub struct GateReport {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AgentReport {
-    /// Its identity, such as `gastown/witness`.
+    /// Its identity, such as `gastown/witness`, or `@mayor` for an agent of `agents.toml`.
     pub identity: String,
     /// Its role, such as `witness`.
     pub role: String,
@@ -254,6 +254,11 @@ pub struct Explanation {
 }
 
 impl AgentReport {
+    /// As people call it where only agents are named: one of `agents.toml` by its name alone.
+    pub(crate) fn called(&self) -> &str {
+        self.identity.strip_prefix('@').unwrap_or(&self.identity)
+    }
+
     /// Whether something delays its start now, or would at its next end.
     pub(crate) fn has_backoff(&self) -> bool {
         self.restarts > 0 || self.is_delayed()

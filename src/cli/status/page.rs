@@ -203,7 +203,7 @@ impl Page {
         let next = agent.backoff_until.filter(|until| *until > self.local.now());
         let known = |text: &Option<String>| text.clone().unwrap_or("-".to_owned());
         [
-            agent.identity.clone(),
+            agent.called().to_owned(),
             agent.session.clone(),
             agent.state.clone(),
             agent.since.map_or("-".to_owned(), |since| self.local.age(since)),
