@@ -16,7 +16,7 @@ use crate::{
     commands::Command,
     network::https::Https,
     ports::Jitter,
-    service::adapters,
+    service::{adapters, own_town},
     town::{dialect::Dialect, files::Disk},
     tree::town_reading::{self, LastValid},
     watchers::alerts::sending::{self, Outside},
@@ -43,10 +43,15 @@ pub struct NotifyArguments {
 pub fn notify(arguments: &NotifyArguments) -> anyhow::Result<ExitCode> {
     let paths = arguments.town.paths()?;
     let (lines, failed) = asked(async {
-        let read = town_reading::read_settings(&Disk, &paths).await;
-        let settings = read.resolve(Dialect::default(), &mut LastValid::default()).0;
+        let settings = match paths.agents_file() {
+            Some(file) => own_town::read(&Disk, &file).await.map(|town| town.settings),
+            None => {
+                let read = town_reading::read_settings(&Disk, &paths).await;
+                read.resolve(Dialect::default(), &mut LastValid::default()).0
+            }
+        };
         let settings = settings.map_err(anyhow::Error::msg).context("no alert was sent")?;
-        let (network, commands) = (Https::default(), adapters::commands());
+        let (network, commands) = (Https::default(), adapters::commands(&paths));
         let outside =
             Outside { network: &network, commands: &commands, settings: &settings, root: paths.root() };
         Ok(try_all(outside).await)

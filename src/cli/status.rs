@@ -16,7 +16,7 @@ use crate::{
     agent::history::finding,
     clock::{Clock, SystemClock},
     control::{
-        report::AgentReport,
+        report::{AgentReport, called},
         summary::{self, Condition},
     },
     local_time::LocalTime,
@@ -140,9 +140,10 @@ fn chosen(arguments: &StatusArguments, answer: Answer<StatusReport>) -> anyhow::
         let mut meant = BTreeSet::new();
         for name in &arguments.names {
             let named: Vec<&str> = report.agents.iter().filter_map(|it| is_meant(it, name, &known)).collect();
+            let what = if report.is_of_one_file() { "agent" } else { "rig or agent" };
             anyhow::ensure!(
                 !named.is_empty() || !is_live,
-                "there is no rig or agent {name:?}; `gastown-supervisor status` lists them"
+                "there is no {what} {name:?}; `gastown-supervisor status` lists them"
             );
             meant.extend(named.into_iter().map(str::to_owned));
         }
@@ -163,7 +164,7 @@ fn chosen(arguments: &StatusArguments, answer: Answer<StatusReport>) -> anyhow::
 /// The identity of this agent, if a name means it: its rig, its own name or role, its session, or any spelling of it.
 fn is_meant<'a>(agent: &'a AgentReport, name: &str, known: &[Identity]) -> Option<&'a str> {
     let name = name.trim_end_matches('/');
-    let own = agent.identity.rsplit('/').next().unwrap_or_default();
+    let own = called(&agent.identity).rsplit('/').next().unwrap_or_default();
     let all = [Some(own), Some(&agent.session), agent.rig.as_deref()];
     let is_short = all.into_iter().flatten().any(|it| it.eq_ignore_ascii_case(name));
     let is_spelled = || finding::find(name, &[], known).is_ok_and(|it| it.to_string() == agent.identity);

@@ -16,7 +16,7 @@ use crate::{
     },
     ports::problems::{ProblemKey, Severity},
     supervision::status::AgentStatus,
-    town::identity::Identity,
+    town::{dialect::Dialect, identity::Identity},
     tree::town_reading::SettingsState,
 };
 
@@ -251,6 +251,18 @@ pub struct Explanation {
     pub agent: Option<AgentReport>,
     /// What happened to it, oldest first.
     pub entries: Vec<Entry>,
+}
+
+impl StatusReport {
+    /// Whether the town is one of one file.
+    pub(crate) fn is_of_one_file(&self) -> bool {
+        self.gas_town == Dialect::Own.facts().name
+    }
+}
+
+/// An identity for people: of an agent of a town of one file, its name alone.
+pub(crate) fn called(identity: &str) -> &str {
+    identity.strip_prefix('@').unwrap_or(identity)
 }
 
 impl AgentReport {

@@ -117,13 +117,10 @@ async fn plan(deps: &Deps) -> Result<Option<Plan>, String> {
             let content = deps.control_listener.token(path).await.map_err(|it| refused(it.to_string()))?;
             Some(Token::parse(&content).map_err(refused)?)
         }
-        None if !listen.ip().is_loopback() => {
-            return Err(format!(
-                "http.listen: {listen} is no loopback address, and others could read everything: set http.token_file; \
-                 nothing listens until then"
-            ));
-        }
-        None => None,
+        None => match http.refusal() {
+            Some(why) => return Err(format!("http.listen: {why}")),
+            None => None,
+        },
     };
     Ok(Some(Plan { listen, token, hosts: http.hosts }))
 }
