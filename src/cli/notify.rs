@@ -1,6 +1,6 @@
 //! `notify --test`: sends one alert to each configured channel, and says which accepted it.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use anyhow::Context;
 use clap::Args;
@@ -17,6 +17,7 @@ use crate::{
     network::https::Https,
     ports::Jitter,
     service::{adapters, own_town},
+    terminal,
     town::{dialect::Dialect, files::Disk},
     tree::town_reading::{self, LastValid},
     watchers::alerts::sending::{self, Outside},
@@ -54,7 +55,7 @@ pub fn notify(arguments: &NotifyArguments) -> anyhow::Result<ExitCode> {
         let (network, commands) = (Https::default(), adapters::commands(&paths));
         let outside =
             Outside { network: &network, commands: &commands, settings: &settings, root: paths.root() };
-        Ok(try_all(outside).await)
+        Ok(try_all(outside, paths.shown(&paths.settings_file())).await)
     })?;
     for line in &lines {
         say(line)?;
@@ -62,8 +63,8 @@ pub fn notify(arguments: &NotifyArguments) -> anyhow::Result<ExitCode> {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// A line for each channel, and whether one failed.
-async fn try_all(outside: Outside<'_>) -> (Vec<String>, bool) {
+/// A line for each channel, and whether one failed; `file` is the one with the settings.
+async fn try_all(outside: Outside<'_>, file: &Path) -> (Vec<String>, bool) {
     let settings = outside.settings;
     let alert = alert(outside);
     let (mut lines, mut failed) = (Vec::new(), false);
@@ -88,11 +89,10 @@ async fn try_all(outside: Outside<'_>) -> (Vec<String>, bool) {
     }
     if lines.is_empty() {
         failed = true;
-        lines.push(
-            "no channel is configured: set notify.webhook, notify.ntfy, notify.desktop or notify.command in \
-             settings/supervisor.json"
-                .to_owned(),
-        );
+        lines.push(format!(
+            "no channel is configured: set notify.webhook, notify.ntfy, notify.desktop or notify.command in {}",
+            terminal::path(file)
+        ));
     }
     if let Some(url) = &settings.notify.heartbeat_url {
         lines.push(format!("notify.heartbeat_url ({url}): not requested, as only a running supervisor may"));
