@@ -18,7 +18,8 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     // Takes the town's lock, and this process's signals and log. So no other part of this program runs meanwhile.
-    let options = ServeOptions { town: Some(town), foreground: Some(LogFormat::Human) };
+    let options =
+        ServeOptions { town: Some(town), foreground: Some(LogFormat::Human), ..ServeOptions::default() };
     match serve(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

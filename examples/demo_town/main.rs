@@ -73,7 +73,8 @@ fn main() -> ExitCode {
 
 /// `gastown-supervisor run`, called as [`supervisor::Supervisor`] calls it; the caller has cleaned the environment.
 fn supervise(town: &str) -> anyhow::Result<()> {
-    let options = ServeOptions { town: Some(town.into()), foreground: Some(LogFormat::Json) };
+    let foreground = Some(LogFormat::Json);
+    let options = ServeOptions { town: Some(town.into()), foreground, ..ServeOptions::default() };
     serve(options).map_err(anyhow::Error::msg)
 }
 

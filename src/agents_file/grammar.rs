@@ -106,7 +106,7 @@ pub const OWN_KEYS: [&str; 4] = ["agents", "defaults", "limits", "socket"];
 const NO_DEFAULT: [&str; 4] = ["defaults.after", "defaults.health", "defaults.replicas", "defaults.session"];
 
 /// Settings that are about Gas Town, or that are said of each agent here.
-const NOT_HERE: [&str; 22] = [
+const NOT_HERE: [&str; 21] = [
     "gas_town",
     "resume",
     "kill",
@@ -120,7 +120,6 @@ const NOT_HERE: [&str; 22] = [
     "convoy",
     "dolt",
     "questions",
-    "http",
     "tmux.socket_name",
     "tmux.socket_path",
     "tmux.naming",
@@ -137,6 +136,12 @@ const NOT_HERE_EITHER: &str = "usage_limit.wake_except";
 /// Whether the setting with this path (`restart`, `start.memory.enabled`) may be given in the file.
 pub fn is_setting(path: &str) -> bool {
     !NOT_HERE.contains(&path) && path != NOT_HERE_EITHER
+}
+
+/// Whether a setting with a whole path (`kill.grace`) has a meaning here: neither it nor a section that it is in is left out.
+pub fn has_meaning(path: &str) -> bool {
+    let ends = path.match_indices('.').map(|(at, _)| at).chain([path.len()]);
+    ends.into_iter().all(|end| is_setting(&path[..end]))
 }
 
 /// Whether the key with this path may be given in `[defaults]`.

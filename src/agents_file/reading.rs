@@ -50,6 +50,10 @@ pub fn read(file: &Path, bytes: &[u8], around: Around<'_>) -> Result<Plan, Setti
     let mut mistakes = wrong_keys(&entries, &grammar::keys());
     let mut plan = Plan::default();
     mistakes.extend(read_sections(&entries, &mut plan.settings, &grammar::is_setting));
+    if let Some(why) = plan.settings.http.refusal() {
+        let listen = Entry::find(&entries, &["http", "listen"]);
+        mistakes.extend(listen.map(|entry| entry.wrong_value(why)));
+    }
     let of = |key: &str| entries.iter().find(|entry| entry.key() == key);
     if let Some(entry) = of("socket") {
         match entry.value().and_then(|value| socket(&value)) {

@@ -1,4 +1,4 @@
-//! Completing: what the shell offers after `explain `, and for `--town`.
+//! Completing: what the shell offers after `explain `, and for `--town` and `--file`.
 //!
 //! The script that `completions` prints calls this program again for each word, with the variable [`VARIABLE`]. It must be quick
 //! and never print anything but candidates: without a town there are none. A supervisor that does not answer at once is not
@@ -19,12 +19,14 @@ use clap_complete::{
 use super::town::asked;
 use crate::{
     Answer, Client,
+    report::AgentReport,
+    service::own_town,
     town::{
         files::{Disk, Files},
         identity::Identity,
         paths::TownPaths,
         rigs::{self, Rig},
-        root,
+        root::{self, Named},
     },
 };
 
@@ -48,18 +50,25 @@ pub fn script(shell: &dyn EnvCompleter, name: &str, program: &str) -> std::io::R
 /// The agents whose identity begins with this.
 pub fn agents(current: &OsStr) -> Vec<CompletionCandidate> {
     let Some(current) = current.to_str() else { return Vec::new() };
-    let town = town_in(std::env::args_os());
-    let Ok(paths) = root::find_here(town.as_deref()) else { return Vec::new() };
+    let words = words(std::env::args_os());
+    let (file, town) = (value_of("--file", None, &words), value_of("--town", Some("-t"), &words));
+    let named = Named { file: file.as_deref(), town: town.as_deref() };
+    let Ok(paths) = root::find_here(named) else { return Vec::new() };
     let agents = asked(async { Ok(known(&paths).await) }).unwrap_or_default();
     agents.into_iter().filter(|agent| agent.starts_with(current)).map(CompletionCandidate::new).collect()
 }
 
-/// The value of `--town` in a command line that is being typed.
-fn town_in(words: impl Iterator<Item = OsString>) -> Option<PathBuf> {
-    let words: Vec<OsString> = words.skip_while(|word| word != "--").collect();
-    let after =
-        words.iter().position(|word| word == "--town" || word == "-t").and_then(|at| words.get(at + 1));
-    let within = || words.iter().find_map(|word| Some(word.to_str()?.strip_prefix("--town=")?.into()));
+/// The words of the command line that is being typed.
+fn words(all: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    all.skip_while(|word| word != "--").collect()
+}
+
+/// The value of an option in the command line that is being typed.
+fn value_of(long: &str, short: Option<&str>, words: &[OsString]) -> Option<PathBuf> {
+    let is_it = |word: &OsString| word == long || short.is_some_and(|short| word == short);
+    let after = words.iter().position(is_it).and_then(|at| words.get(at + 1));
+    let within =
+        || words.iter().find_map(|word| Some(word.to_str()?.strip_prefix(long)?.strip_prefix('=')?.into()));
     after.map(PathBuf::from).or_else(within)
 }
 
@@ -71,12 +80,23 @@ async fn known(paths: &TownPaths) -> BTreeSet<String> {
         Ok(answer) => (answer.into_inner(), on_disk(paths).await),
         Err(_) => return on_disk(paths).await,
     };
-    agents.extend(report.agents.into_iter().map(|agent| agent.identity));
+    // People are shown an agent of such a town by its name alone.
+    let called = |agent: AgentReport| {
+        agent.identity.parse::<Identity>().map_or(agent.identity, |identity| identity.called())
+    };
+    agents.extend(report.agents.into_iter().map(called));
     agents
 }
 
-/// The agents that there may be: those that always are, and those with a directory. What cannot be read is left out.
+/// The agents that there may be: those that always are, and those with a directory; those of the file, in a town that is one. What
+/// cannot be read is left out.
 async fn on_disk(paths: &TownPaths) -> BTreeSet<String> {
+    if let Some(file) = paths.agents_file() {
+        let read = own_town::read(&Disk, &file).await;
+        return read
+            .map(|town| town.plan.agents.iter().map(|it| it.name.to_string()).collect())
+            .unwrap_or_default();
+    }
     let mut agents: BTreeSet<String> = Identity::of_town().map(|it| it.to_string()).collect();
     let path = paths.rigs();
     let read = Disk.read(&path).await.ok().and_then(|bytes| rigs::parse(&path, &bytes).ok());
@@ -106,8 +126,11 @@ mod tests {
             ("gts -- gts explain x --town", None),
             ("gts --town /a explain", None),
         ] {
-            let words = line.split(' ').map(OsString::from);
-            assert_eq!(town_in(words), town.map(PathBuf::from), "{line}");
+            let words = words(line.split(' ').map(OsString::from));
+            assert_eq!(value_of("--town", Some("-t"), &words), town.map(PathBuf::from), "{line}");
+            let as_file = line.replace("--town", "--file").replace("-t ", "--file ");
+            let words = self::words(as_file.split(' ').map(OsString::from));
+            assert_eq!(value_of("--file", None, &words), town.map(PathBuf::from), "{as_file}");
         }
     }
 }

@@ -35,7 +35,7 @@ pub struct DoctorArguments {
 
 /// Checks, prints the report, and returns an exit code that says whether something is wrong.
 pub fn doctor(arguments: &DoctorArguments) -> anyhow::Result<ExitCode> {
-    let report = asked(async { Ok(doctor::examine(arguments.town.town.as_deref()).await?) })?;
+    let report = asked(async { Ok(doctor::examine_named(arguments.town.named()).await?) })?;
     match arguments.json {
         true => print_json(&report)?,
         false => {

@@ -14,6 +14,7 @@ use crate::{
     Answer, ClientError, Explanation,
     agent::history::rendering,
     clock::{Clock, SystemClock},
+    control::report::called,
     local_time::LocalTime,
     terminal,
 };
@@ -74,9 +75,9 @@ pub fn text(explanation: &Explanation, now: Timestamp, zone: &TimeZone) -> Strin
                 .unwrap_or_default();
             let doubt = agent.activity_doubt.as_ref();
             let doubt = doubt.map(|why| format!("its transcript is silent: {why}\n")).unwrap_or_default();
-            format!("{} is {}{why}{doing}\n{doubt}", agent.identity, agent.state)
+            format!("{} is {}{why}{doing}\n{doubt}", called(&agent.identity), agent.state)
         }
-        None => format!("{} is not supervised\n", explanation.identity),
+        None => format!("{} is not supervised\n", called(&explanation.identity)),
     };
     let lines = rendering::lines(&explanation.entries, now, zone);
     if lines.is_empty() {

@@ -28,6 +28,7 @@ use super::{
 use crate::{
     Client, ClientError,
     clock::{Clock, SystemClock},
+    control::report::called,
     local_time::LocalTime,
     terminal::{self, Passed},
     town::log::tail::Tail,
@@ -38,7 +39,7 @@ const POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 /// Shows the end of the log, or of what an agent's pane shows.
 ///
-/// The log is daemon/daemon.log; it is shown without a running supervisor, too. Of an agent that does not run, the last screen of
+/// The log is daemon/daemon.log, or .supervisor/supervisor.log in a town of one file; it is shown without a running supervisor, too. Of an agent that does not run, the last screen of
 /// its last death is shown, where that was kept.
 #[derive(Debug, Args)]
 #[command(
@@ -81,8 +82,8 @@ fn of_agent(client: &Client, agent: &str, lines: u64) -> anyhow::Result<ExitCode
         return Ok(ExitCode::SUCCESS);
     }
     let (name, code, why) = match &running {
-        Some(found) if found.exists => (found.identity.as_str(), 0, "has no agent in its session"),
-        Some(found) => (found.identity.as_str(), 0, "does not run"),
+        Some(found) if found.exists => (called(&found.identity), 0, "has no agent in its session"),
+        Some(found) => (called(&found.identity), 0, "does not run"),
         None => (agent, super::NOT_RUNNING, "is not supervised, as no supervisor runs"),
     };
     let explained = asked(async {
@@ -96,7 +97,7 @@ fn of_agent(client: &Client, agent: &str, lines: u64) -> anyhow::Result<ExitCode
         let death = entry.death.as_ref().filter(|death| !death.last_screen.is_empty())?;
         Some((entry.latest(), death))
     });
-    let name = explained.identity;
+    let name = called(&explained.identity);
     let Some((at, death)) = died else {
         complain(&format!(
             "{name} {why}, and no last screen of it was kept; `explain {name}` says what is known"

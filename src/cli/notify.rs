@@ -1,6 +1,6 @@
 //! `notify --test`: sends one alert to each configured channel, and says which accepted it.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use anyhow::Context;
 use clap::Args;
@@ -16,7 +16,8 @@ use crate::{
     commands::Command,
     network::https::Https,
     ports::Jitter,
-    service::adapters,
+    service::{adapters, own_town},
+    terminal,
     town::{dialect::Dialect, files::Disk},
     tree::town_reading::{self, LastValid},
     watchers::alerts::sending::{self, Outside},
@@ -43,13 +44,18 @@ pub struct NotifyArguments {
 pub fn notify(arguments: &NotifyArguments) -> anyhow::Result<ExitCode> {
     let paths = arguments.town.paths()?;
     let (lines, failed) = asked(async {
-        let read = town_reading::read_settings(&Disk, &paths).await;
-        let settings = read.resolve(Dialect::default(), &mut LastValid::default()).0;
+        let settings = match paths.agents_file() {
+            Some(file) => own_town::read(&Disk, &file).await.map(|town| town.settings),
+            None => {
+                let read = town_reading::read_settings(&Disk, &paths).await;
+                read.resolve(Dialect::default(), &mut LastValid::default()).0
+            }
+        };
         let settings = settings.map_err(anyhow::Error::msg).context("no alert was sent")?;
-        let (network, commands) = (Https::default(), adapters::commands());
+        let (network, commands) = (Https::default(), adapters::commands(&paths));
         let outside =
             Outside { network: &network, commands: &commands, settings: &settings, root: paths.root() };
-        Ok(try_all(outside).await)
+        Ok(try_all(outside, paths.shown(&paths.settings_file())).await)
     })?;
     for line in &lines {
         say(line)?;
@@ -57,8 +63,8 @@ pub fn notify(arguments: &NotifyArguments) -> anyhow::Result<ExitCode> {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// A line for each channel, and whether one failed.
-async fn try_all(outside: Outside<'_>) -> (Vec<String>, bool) {
+/// A line for each channel, and whether one failed; `file` is the one with the settings.
+async fn try_all(outside: Outside<'_>, file: &Path) -> (Vec<String>, bool) {
     let settings = outside.settings;
     let alert = alert(outside);
     let (mut lines, mut failed) = (Vec::new(), false);
@@ -83,11 +89,10 @@ async fn try_all(outside: Outside<'_>) -> (Vec<String>, bool) {
     }
     if lines.is_empty() {
         failed = true;
-        lines.push(
-            "no channel is configured: set notify.webhook, notify.ntfy, notify.desktop or notify.command in \
-             settings/supervisor.json"
-                .to_owned(),
-        );
+        lines.push(format!(
+            "no channel is configured: set notify.webhook, notify.ntfy, notify.desktop or notify.command in {}",
+            terminal::path(file)
+        ));
     }
     if let Some(url) = &settings.notify.heartbeat_url {
         lines.push(format!("notify.heartbeat_url ({url}): not requested, as only a running supervisor may"));

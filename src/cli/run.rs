@@ -13,7 +13,7 @@ use crate::{LogFormat, ServeOptions, serve, town::log::journal};
 pub struct RunArguments {
     #[command(flatten)]
     town: TownArgument,
-    /// Format of the log on stderr [default: journal under systemd, else human]; daemon/daemon.log always has plain lines
+    /// Format of the log on stderr [default: journal under systemd, else human]; the log file always has plain lines
     #[arg(long, value_enum)]
     log_format: Option<Format>,
     /// Set by `start`: only errors that prevent the start go to stderr
@@ -23,7 +23,7 @@ pub struct RunArguments {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
-    /// Lines as in daemon/daemon.log
+    /// Lines as in the log file
     Human,
     /// One JSON object a line
     Json,
@@ -41,7 +41,8 @@ pub fn run(arguments: RunArguments) -> anyhow::Result<()> {
         None => LogFormat::Human,
     };
     let foreground = (!arguments.detached).then_some(foreground);
-    let options = ServeOptions { town: arguments.town.town, foreground };
+    let TownArgument { town, file } = arguments.town;
+    let options = ServeOptions { town, file, foreground };
     // The messages contain their causes; a chain would repeat them.
     serve(options).map_err(anyhow::Error::msg)
 }

@@ -21,10 +21,11 @@ use crate::{
         dialect::Dialect,
         files::{Disk, Files},
         paths::TownPaths,
+        root::Named,
         settings::{
             Settings,
             origins::origins,
-            read::{Resolved, Source, Sources, resolve},
+            read::{Resolved, Source, Sources, contradiction, resolve},
         },
     },
     width,
@@ -32,12 +33,13 @@ use crate::{
 
 /// Shows all settings and where each comes from, or checks a file.
 ///
-/// A value is from a line of settings/supervisor.json, from a file that is shared with Gas Town, or the default. It reads the files,
-/// and works without a running supervisor. `reload` puts changed files in force.
+/// A value is from a line of settings/supervisor.json, from a file that is shared with Gas Town, or the default; in a town of one file,
+/// from a line of that file. It reads the files, and works without a running supervisor. `reload` puts changed files in force.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 With --check: exit code 0 if the file can be used, 1 if not. Each mistake is a line on stderr: file, line, column, key, reason.
-A file whose name ends in .toml is checked as an agents.toml: it is shown what it means, and what it would change.
+A file whose name ends in .toml is checked as an agents.toml: it is shown what it means, and what it would change. In a town of one
+file, each file is.
 
 Examples:
   gastown-supervisor settings
@@ -58,7 +60,7 @@ pub struct SettingsArguments {
 pub fn settings(arguments: &SettingsArguments) -> anyhow::Result<ExitCode> {
     let SettingsArguments { town, check, json } = arguments;
     match check {
-        Some(file) if agents_file::is_one(file) => asked(agents_file::check(town, file)),
+        Some(file) if agents_file::is_one(town, file) => asked(agents_file::check(town, file)),
         Some(file) => asked(check_file(town, file)),
         None => asked(show(&town.paths()?, *json)),
     }
@@ -107,23 +109,30 @@ async fn dialect(paths: &TownPaths, sources: Sources<'_>) -> anyhow::Result<Dial
 }
 
 async fn show(paths: &TownPaths, as_json: bool) -> anyhow::Result<ExitCode> {
+    if let Some(file) = paths.agents_file() {
+        print_rows(agents_file::rows(&file).await?, as_json)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let content = Content::read(paths).await?;
     let sources = content.sources();
     let dialect = dialect(paths, sources).await?;
     let Resolved { settings, problems } = resolve(dialect, sources)?;
     problems.iter().for_each(|problem| complain(&problem.to_string()));
-    let rows = rows(&settings, &origins(dialect, sources, &problems));
-    if as_json {
-        let all: serde_json::Map<String, Value> =
-            rows.into_iter().map(|(key, value, from)| (key, json!({"value": value, "from": from}))).collect();
-        print_json(&all)?;
-    } else {
-        print(&table(&rows))?;
-    }
+    print_rows(rows(&settings, &origins(dialect, sources, &problems)), as_json)?;
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-type Row = (String, Value, String);
+fn print_rows(rows: Vec<Row>, as_json: bool) -> anyhow::Result<()> {
+    if !as_json {
+        return print(&table(&rows));
+    }
+    let all: serde_json::Map<String, Value> =
+        rows.into_iter().map(|(key, value, from)| (key, json!({"value": value, "from": from}))).collect();
+    print_json(&all)
+}
+
+/// A key, its value, and where that comes from.
+pub type Row = (String, Value, String);
 
 /// Each setting with its value and where that comes from.
 fn rows(settings: &Settings, origins: &BTreeMap<String, String>) -> Vec<Row> {
@@ -173,13 +182,13 @@ async fn check_file(town: &TownArgument, file: &Path) -> anyhow::Result<ExitCode
             dialect(&paths, Sources { ours, ..content.sources() }).await.err().map(|error| error.to_string())
         }
         // A file can be checked where no town is.
-        Err(_) if town.town.is_none() => {
+        Err(_) if town.named() == Named::default() => {
             let sources = Sources { ours, ..Sources::default() };
             resolve(Dialect::default(), sources).err().map(|error| error.to_string())
         }
         Err(error) => return Err(error),
     };
-    match wrong {
+    match wrong.or_else(|| contradiction(file, &bytes).map(|it| it.to_string())) {
         Some(mistakes) => {
             complain(&mistakes);
             Ok(ExitCode::FAILURE)

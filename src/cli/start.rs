@@ -65,6 +65,6 @@ pub async fn start_in(paths: &TownPaths, timeout: Duration) -> anyhow::Result<()
         complain(&complaints);
     }
     say(&format!("started (PID {pid})"))?;
-    let client = Client::new(Some(paths.root()))?;
+    let client = Client::of(paths.clone());
     observed::say_what_is_found(&client, timeout.saturating_sub(clock.now().since(begun))).await
 }

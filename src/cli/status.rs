@@ -16,7 +16,7 @@ use crate::{
     agent::history::finding,
     clock::{Clock, SystemClock},
     control::{
-        report::AgentReport,
+        report::{AgentReport, called},
         summary::{self, Condition},
     },
     local_time::LocalTime,
@@ -144,7 +144,8 @@ fn chosen(arguments: &StatusArguments, answer: Answer<StatusReport>) -> anyhow::
         let mut meant = BTreeSet::new();
         for name in &arguments.names {
             let named: Vec<&str> = report.agents.iter().filter_map(|it| is_meant(it, name, &known)).collect();
-            anyhow::ensure!(!named.is_empty() || !is_live, unknown(name, &known));
+            let what = if report.is_of_one_file() { "agent" } else { "rig or agent" };
+            anyhow::ensure!(!named.is_empty() || !is_live, unknown(what, name, &known));
             meant.extend(named.into_iter().map(str::to_owned));
         }
         let is_chosen = |agent: &AgentReport| {
@@ -162,19 +163,19 @@ fn chosen(arguments: &StatusArguments, answer: Answer<StatusReport>) -> anyhow::
 }
 
 /// That nobody is called so, with those who have similar names.
-fn unknown(name: &str, known: &[Identity]) -> String {
+fn unknown(what: &str, name: &str, known: &[Identity]) -> String {
     let close: Vec<String> = finding::close_ones(name, known).iter().map(Identity::called).collect();
     let hint = match close.is_empty() {
         true => "`gastown-supervisor status` lists them".to_owned(),
         false => format!("did you mean {}?", close.join(" or ")),
     };
-    format!("there is no rig or agent {name:?}; {hint}")
+    format!("there is no {what} {name:?}; {hint}")
 }
 
 /// The identity of this agent, if a name means it: its rig, its own name or role, its session, or any spelling of it.
 fn is_meant<'a>(agent: &'a AgentReport, name: &str, known: &[Identity]) -> Option<&'a str> {
     let name = name.trim_end_matches('/');
-    let own = agent.identity.rsplit(['/', '@']).next().unwrap_or_default();
+    let own = called(&agent.identity).rsplit('/').next().unwrap_or_default();
     let all = [Some(own), Some(&agent.session), agent.rig.as_deref()];
     let is_short = all.into_iter().flatten().any(|it| it.eq_ignore_ascii_case(name));
     let is_spelled = || finding::find(name, &[], known).is_ok_and(|it| it.to_string() == agent.identity);

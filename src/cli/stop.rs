@@ -17,6 +17,7 @@ use crate::{
     go_duration,
     processes::standstill,
     service::running::{self, Stopped},
+    terminal,
     town::paths::TownPaths,
 };
 
@@ -84,7 +85,8 @@ pub async fn stop_in(paths: &TownPaths, limit: Duration) -> anyhow::Result<()> {
             )
         }
         Stopped::Holds => bail!(
-            "PID {pid} got SIGTERM but still holds daemon/daemon.lock after {limit}; nothing was killed (examine it with `ps -fp {pid}`)"
+            "PID {pid} got SIGTERM but still holds {} after {limit}; nothing was killed (examine it with `ps -fp {pid}`)",
+            terminal::path(paths.shown(&paths.daemon_lock()))
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! Shared by several subcommands: the `--town` option, the client, and whether output must be plain.
+//! Shared by several subcommands: the options that name the town, the client, and whether output must be plain.
 
 use std::{env, future::Future, io::IsTerminal, path::PathBuf};
 
@@ -7,27 +7,38 @@ use clap::{Args, ValueHint};
 
 use crate::{
     Client,
-    town::{paths::TownPaths, root},
+    town::{
+        paths::TownPaths,
+        root::{self, Named},
+    },
 };
 
-/// The option that names the town; it is understood before and after the subcommand.
+/// The options that name the town; they are understood before and after the subcommand.
 #[derive(Debug, Args)]
 pub struct TownArgument {
-    /// The town: a directory with mayor/town.json [default: $GT_TOWN_ROOT, $GT_ROOT, or the town around the working directory]
+    /// The town: a directory with mayor/town.json or agents.toml [default: $GT_TOWN_ROOT, $GT_ROOT, $SUPERVISOR_TOWN, or the town around the working directory]
     #[arg(short, long, value_name = "DIR", global = true, value_hint = ValueHint::DirPath)]
     pub town: Option<PathBuf>,
+    /// The town that is this file, an agents.toml under any name; in place of --town
+    #[arg(long, value_name = "FILE", global = true, conflicts_with = "town", value_hint = ValueHint::FilePath)]
+    pub file: Option<PathBuf>,
 }
 
 impl TownArgument {
+    /// The town that the options name, if they do.
+    pub fn named(&self) -> Named<'_> {
+        Named { file: self.file.as_deref(), town: self.town.as_deref() }
+    }
+
     /// The paths of the town; an error says why there is no such town.
     pub fn paths(&self) -> anyhow::Result<TownPaths> {
         // The messages contain their causes; a chain would repeat them.
-        root::find_here(self.town.as_deref()).map_err(anyhow::Error::msg)
+        root::find_here(self.named()).map_err(anyhow::Error::msg)
     }
 
     /// The client for this town's supervisor.
     pub fn client(&self) -> anyhow::Result<Client> {
-        Ok(Client::new(self.town.as_deref())?)
+        Ok(Client::of(self.paths()?))
     }
 }
 

@@ -24,7 +24,7 @@ use crate::{
         unit::{self, Kind, Service},
     },
     terminal,
-    town::files,
+    town::{files, own_directory, paths::TownPaths},
 };
 
 /// The variables that a unit takes from the one who makes it, beside `PATH`: they decide which tmux server is used, whether
@@ -34,7 +34,8 @@ const TAKEN: [&str; 6] = ["TMUX_TMPDIR", "GT_TMUX_SOCKET", "LANG", "LC_ALL", "LC
 /// Prints a systemd user unit for this town.
 ///
 /// It starts the supervisor at boot (with `loginctl enable-linger`), starts it again when it fails or no longer answers, and leaves
-/// the agents alone when it stops. The unit has this shell's PATH, and its comments say how to use it, also together with `gt up`.
+/// the agents alone when it stops. The unit has this shell's PATH, and its comments say how to use it, in a Gas Town also together with
+/// `gt up`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  gastown-supervisor unit --town ~/gt\n  gastown-supervisor unit --town ~/gt --install"
@@ -58,15 +59,17 @@ pub struct UnitArguments {
 
 /// Prints or installs it.
 pub fn unit(arguments: &UnitArguments) -> anyhow::Result<()> {
+    let paths = arguments.town.paths()?;
+    let runner = adapters::commands(&paths);
     let service = Service {
         name: arguments.name.clone(),
         program: program()?,
-        town: arguments.town.paths()?.root().to_owned(),
-        environment: environment()?,
+        environment: environment(&paths)?,
+        paths,
     };
     let kind = match arguments.launchd {
         true => Kind::Launchd,
-        false => Kind::Systemd(asked(async { Ok(systemd_version().await) })?),
+        false => Kind::Systemd(asked(async { Ok(systemd_version(&runner).await) })?),
     };
     let text = service.text(kind)?;
     if !arguments.install {
@@ -75,6 +78,12 @@ pub fn unit(arguments: &UnitArguments) -> anyhow::Result<()> {
     let home = env::var_os("HOME").filter(|home| !home.is_empty()).context("HOME is not set")?;
     let path = Path::new(&home).join(service.path(kind));
     install(&path, &text, arguments.force)?;
+    if kind == Kind::Launchd && service.paths.agents_file().is_some() {
+        // launchd makes no directory for the log, and would not start it.
+        let directory = service.paths.supervisor_dir();
+        own_directory::prepare(&directory)
+            .with_context(|| format!("{} cannot be created", terminal::path(&directory)))?;
+    }
     say(&format!("{} is installed; next:", terminal::path(&path)))?;
     match kind {
         Kind::Systemd(_) => say(&format!(
@@ -101,7 +110,7 @@ fn program() -> anyhow::Result<PathBuf> {
     Ok(if long.is_file() { long } else { program })
 }
 
-fn environment() -> anyhow::Result<Vec<(String, String)>> {
+fn environment(paths: &TownPaths) -> anyhow::Result<Vec<(String, String)>> {
     let path =
         env::var("PATH").context("PATH is not set, or no UTF-8: agents would not find their programs")?;
     // What is relative would mean another directory there.
@@ -113,12 +122,13 @@ fn environment() -> anyhow::Result<Vec<(String, String)>> {
     }
     let mut variables = vec![("PATH".to_owned(), absolute.join(":"))];
     let given = |name: &&str| env::var(name).ok().filter(|value| !value.is_empty());
-    variables.extend(TAKEN.iter().filter_map(|name| Some(((*name).to_owned(), given(name)?))));
+    let counts = |name: &&&str| paths.agents_file().is_none() || !name.starts_with("GT_");
+    variables.extend(TAKEN.iter().filter(counts).filter_map(|name| Some(((*name).to_owned(), given(name)?))));
     Ok(variables)
 }
 
 /// The version of systemd here; `None` where it cannot be found out.
-async fn systemd_version() -> Option<u32> {
+async fn systemd_version(runner: &dyn Commands) -> Option<u32> {
     let command = Command {
         program: "systemctl".to_owned(),
         arguments: vec!["--version".to_owned()],
@@ -127,7 +137,7 @@ async fn systemd_version() -> Option<u32> {
         input: None,
         limit: Duration::from_secs(5),
     };
-    let printed = adapters::commands().run(command).await.ok()?;
+    let printed = runner.run(command).await.ok()?;
     unit::version(&String::from_utf8_lossy(&printed.stdout))
 }
 

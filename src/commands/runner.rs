@@ -40,6 +40,8 @@ const STDERR_SHOWN: usize = 500;
 #[derive(Debug, Clone, Default)]
 pub struct Runner {
     environment: BTreeMap<String, String>,
+    /// Variables of our own environment that commands do not get.
+    without: &'static [&'static str],
     /// The paths of bare names, so that a later change in `PATH`'s directories does not change which program runs.
     resolved: Arc<Mutex<BTreeMap<String, PathBuf>>>,
 }
@@ -47,7 +49,12 @@ pub struct Runner {
 impl Runner {
     /// A runner whose commands get these variables on top of our own environment, such as `BD_ACTOR=daemon`.
     pub fn new(environment: BTreeMap<String, String>) -> Self {
-        Runner { environment, resolved: Arc::default() }
+        Runner { environment, without: &[], resolved: Arc::default() }
+    }
+
+    /// The same without these variables of our own environment.
+    pub fn without(self, variables: &'static [&'static str]) -> Self {
+        Runner { without: variables, ..self }
     }
 
     /// Prepares the process; its standard input is empty unless the command has input.
@@ -60,6 +67,9 @@ impl Runner {
         };
         let mut process = tokio::process::Command::new(program);
         environment::withhold(process.as_std_mut());
+        for variable in self.without {
+            process.env_remove(variable);
+        }
         process
             .args(&command.arguments)
             .current_dir(&command.directory)

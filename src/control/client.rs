@@ -31,7 +31,7 @@ use crate::{
         original,
         paths::TownPaths,
         pid,
-        root::{self, RootError},
+        root::{self, Named, RootError},
     },
 };
 
@@ -146,13 +146,21 @@ pub struct Cleared {
 }
 
 impl Client {
-    /// The client for the town in this directory; `None` means the town named by `GT_TOWN_ROOT` or `GT_ROOT`, or the
-    /// one around the working directory.
+    /// The client for the town in this directory, of either kind; `None` means the town named by `GT_TOWN_ROOT`, `GT_ROOT` or
+    /// `SUPERVISOR_TOWN`, or the one around the working directory.
     ///
     /// # Errors
     /// [`ClientError::NoTown`]. A town without a supervisor is no error.
     pub fn new(town: Option<&Path>) -> Result<Self, ClientError> {
-        Ok(Client::of(root::find_here(town)?))
+        Ok(Client::of(root::find_here(Named::directory(town))?))
+    }
+
+    /// The client for the town that is this file, an `agents.toml` under any name.
+    ///
+    /// # Errors
+    /// [`ClientError::NoTown`]. A town without a supervisor is no error.
+    pub fn of_file(file: &Path) -> Result<Self, ClientError> {
+        Ok(Client::of(root::find_here(Named::file(file))?))
     }
 
     pub(crate) fn of(paths: TownPaths) -> Self {

@@ -22,6 +22,7 @@ use crate::{
     terminal,
     town::{
         daemon_state,
+        dialect::Dialect,
         files::Files,
         identity::Identity,
         paths::TownPaths,
@@ -32,9 +33,11 @@ use crate::{
 
 /// The state of the town. `running` is false: only the lock shows whether a supervisor runs.
 pub async fn report(files: &dyn Files, paths: &TownPaths) -> StatusReport {
+    let of_one_file = paths.agents_file().map(|_| Dialect::Own.facts().name);
     let mut report = StatusReport {
         town: paths.root().to_string_lossy().into_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        gas_town: of_one_file.unwrap_or_default().to_owned(),
         ..StatusReport::default()
     };
     match read(files, paths, &paths.state(), daemon_state::parse).await {

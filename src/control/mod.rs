@@ -1,6 +1,6 @@
 //! Control: how people and programs query and command a running supervisor.
 //!
-//! HTTP on the socket `daemon/supervisor.sock` (mode 0600), so that `curl --unix-socket daemon/supervisor.sock
+//! HTTP on the town's socket, `daemon/supervisor.sock` in a Gas Town (mode 0600), so that `curl --unix-socket daemon/supervisor.sock
 //! http://town/v1/status` works as well as our own commands. Where the settings say so, what can only be read is also served on the
 //! network, with a page for people (`web`). A response is a projection of what the actors know
 //! (`report`). A request does not wait for work in progress and does not delay it. A command takes the same path as a
@@ -19,7 +19,7 @@ pub mod http;
 mod left_behind;
 pub mod metrics;
 mod orders;
-mod peer;
+pub(crate) mod peer;
 pub mod programs;
 mod reload;
 pub mod report;

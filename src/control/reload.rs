@@ -16,7 +16,12 @@ use super::{
 };
 use crate::{
     service::running::{self, RunningError},
-    town::{original, paths::TownPaths},
+    town::{
+        files::{Disk, Files},
+        original,
+        paths::TownPaths,
+        settings::read::contradiction,
+    },
     tree::town_reading::SettingsState,
 };
 
@@ -71,6 +76,9 @@ impl Client {
         if let Some(problems) = now.shared {
             return Err(ClientError::Settings(format!("{problems}; everything else is in force")));
         }
+        if let Some(problem) = apart(paths).await {
+            return Err(ClientError::Settings(format!("{problem}; everything else is in force")));
+        }
         Ok(Reloaded { pid, next_start: now.next_start })
     }
 }
@@ -82,6 +90,17 @@ impl From<RunningError> for ClientError {
             error => ClientError::Unresponsive(error.to_string()),
         }
     }
+}
+
+/// What in the settings of a Gas Town does not go together, although each value by itself is right. In a town of one file that is a
+/// mistake of the file, which is refused as a whole.
+async fn apart(paths: &TownPaths) -> Option<String> {
+    if paths.agents_file().is_some() {
+        return None;
+    }
+    let path = paths.supervisor_json();
+    let shown = paths.shown(&path).to_owned();
+    contradiction(&shown, &Disk.read(&path).await.ok()?).map(|problem| problem.to_string())
 }
 
 /// The settings after a reading later than `before`; or why the supervisor did not report one in time.

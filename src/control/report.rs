@@ -16,7 +16,7 @@ use crate::{
     },
     ports::problems::{ProblemKey, Severity},
     supervision::status::AgentStatus,
-    town::identity::Identity,
+    town::{dialect::Dialect, identity::Identity},
     tree::town_reading::SettingsState,
 };
 
@@ -253,12 +253,19 @@ pub struct Explanation {
     pub entries: Vec<Entry>,
 }
 
-impl AgentReport {
-    /// As people call it where only agents are named: one of `agents.toml` by its name alone.
-    pub(crate) fn called(&self) -> &str {
-        self.identity.strip_prefix('@').unwrap_or(&self.identity)
+impl StatusReport {
+    /// Whether the town is one of one file.
+    pub(crate) fn is_of_one_file(&self) -> bool {
+        self.gas_town == Dialect::Own.facts().name
     }
+}
 
+/// An identity for people: of an agent of a town of one file, its name alone.
+pub(crate) fn called(identity: &str) -> &str {
+    identity.strip_prefix('@').unwrap_or(identity)
+}
+
+impl AgentReport {
     /// Whether something delays its start now, or would at its next end.
     pub(crate) fn has_backoff(&self) -> bool {
         self.restarts > 0 || self.is_delayed()

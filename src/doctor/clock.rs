@@ -2,7 +2,7 @@
 //!
 //! When the clock was set back, the deacon's heartbeat looks fresh until the clock catches up.
 
-use std::{path::Path, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     deps::Deps,
-    go_duration,
+    go_duration, terminal,
     town::{daemon_state, deacon_file, reading::Reading},
 };
 
@@ -26,27 +26,29 @@ const FIRST: i64 = 1_704_067_200;
 const TAIL: u64 = 64 << 10;
 
 /// A time in a file: which file, which time in it, and the time.
-type Noted = (&'static str, &'static str, Timestamp);
+type Noted = (PathBuf, &'static str, Timestamp);
 
 /// Checks the times in the town's files; unreadable files are reported elsewhere.
 pub async fn examine(deps: &Deps) -> Vec<Finding> {
     let mut noted: Vec<Noted> = Vec::new();
+    let shown = |path: &PathBuf| deps.paths.shown(path).to_owned();
     let path = deps.paths.deacon_heartbeat();
-    if let Reading::Good(heartbeat) =
-        Reading::of(&path, deps.files.read(&path).await, deacon_file::parse_heartbeat)
+    if deps.dialect().is_gas_town()
+        && let Reading::Good(heartbeat) =
+            Reading::of(&path, deps.files.read(&path).await, deacon_file::parse_heartbeat)
     {
-        noted.push(("deacon/heartbeat.json", "timestamp", heartbeat.timestamp));
+        noted.push((shown(&path), "timestamp", heartbeat.timestamp));
     }
     let path = deps.paths.state();
     if let Reading::Good(state) = Reading::of(&path, deps.files.read(&path).await, daemon_state::parse)
         && let Some(at) = state.last_heartbeat.max(state.started_at)
     {
-        noted.push(("daemon/state.json", "last_heartbeat", at));
+        noted.push((shown(&path), "last_heartbeat", at));
     }
     if let Ok(Some(scan)) = lines::scan(&*deps.journals, &deps.paths.events(), TAIL).await
         && let Some(at) = scan.last
     {
-        noted.push((".events.jsonl", "its last event", at));
+        noted.push((shown(&deps.paths.events()), "its last event", at));
     }
     judge(&noted, deps.now().wall)
 }
@@ -60,9 +62,9 @@ fn judge(noted: &[Noted], now: Timestamp) -> Vec<Finding> {
     let ahead = noted.iter().filter_map(|(path, what, at)| {
         let ahead = Duration::try_from(at.duration_since(now)).ok().filter(|ahead| *ahead > TOLERANCE)?;
         let ahead = go_duration::short(Duration::from_secs(ahead.as_secs()));
-        let text = format!("{path}: {what} is {ahead} ahead of the clock");
+        let text = format!("{}: {what} is {ahead} ahead of the clock", terminal::path(path));
         let hint = "correct the clock, or have the file rewritten; until then it counts as fresh";
-        Some(Area::Clock.wrong(text, hint).about(Path::new(path)))
+        Some(Area::Clock.wrong(text, hint).about(path))
     });
     let findings: Vec<Finding> = ahead.collect();
     match findings.is_empty() {
@@ -96,7 +98,7 @@ mod tests {
                 "the system clock says 1970-01-01 00:02:00 UTC",
             ),
         ] {
-            let noted = [("f", "t", at.parse().unwrap())];
+            let noted = [("f".into(), "t", at.parse().unwrap())];
             let findings = judge(&noted, now.parse().unwrap());
             assert_eq!((findings.len(), findings[0].severity), (1, severity), "{name}");
             assert!(findings[0].what.starts_with(begin), "{name}: {}", findings[0].what);

@@ -24,7 +24,9 @@ use crate::{
     town::{
         daemon_state::{self, DaemonState},
         files::LockState,
-        lock, original, pid,
+        lock, original,
+        paths::TownPaths,
+        pid,
         reading::Reading,
     },
 };
@@ -41,13 +43,15 @@ pub type Holder = (u32, Option<PathBuf>);
 /// The state of the lock, the files and the supervisor.
 #[derive(Debug, Clone)]
 struct Observed {
+    /// Where the town's files are.
+    pub paths: TownPaths,
     /// Whether a process holds the lock; an error says why that is unknown.
     pub held: Result<bool, String>,
     /// The processes that hold it; empty when the system does not show them.
     pub holders: Vec<Holder>,
     /// The process in the PID file; `None` without a file, `Some(None)` when it names no process.
     pub pid_file: Option<Option<u32>>,
-    /// `daemon/state.json`; `None` when there is none or it cannot be used, which is reported with the files.
+    /// The state file; `None` when there is none or it cannot be used, which is reported with the files.
     pub state: Option<DaemonState>,
     /// The interval of heartbeats in the settings.
     pub interval: Duration,
@@ -57,6 +61,23 @@ struct Observed {
     pub silent: Option<String>,
     /// Whether the kernel says why it does nothing.
     pub stands_still: bool,
+}
+
+impl Observed {
+    /// The lock, for people.
+    fn lock(&self) -> PathBuf {
+        self.paths.shown(&self.paths.daemon_lock()).to_owned()
+    }
+
+    /// The PID file, for people.
+    fn pid_file_path(&self) -> PathBuf {
+        self.paths.shown(&self.paths.pid_file()).to_owned()
+    }
+
+    /// The state file, for people.
+    fn state_path(&self) -> PathBuf {
+        self.paths.shown(&self.paths.state()).to_owned()
+    }
 }
 
 /// Checks the supervisor, which gave this answer.
@@ -78,6 +99,7 @@ async fn observe(deps: &Deps, answer: &Answer<StatusReport>) -> Observed {
     };
     let stands_still = holders.iter().any(|(pid, _)| standstill::of(*pid).is_some());
     Observed {
+        paths: deps.paths.clone(),
         held: held.map(|state| state == LockState::Held).map_err(|error| error.to_string()),
         holders,
         pid_file,
@@ -121,9 +143,8 @@ pub async fn holders(lock: &Path) -> Vec<Holder> {
 fn judge(observed: &Observed, now: Timestamp) -> Vec<Finding> {
     match &observed.held {
         Err(why) => {
-            let what = format!(
-                "daemon/daemon.lock cannot be examined: {why}; cannot tell whether a supervisor runs"
-            );
+            let lock = terminal::path(observed.lock());
+            let what = format!("{lock} cannot be examined: {why}; cannot tell whether a supervisor runs");
             vec![Area::Supervisor.wrong(what, "check its owner and permissions")]
         }
         Ok(false) => stopped(observed),
@@ -142,12 +163,15 @@ fn stopped(observed: &Observed) -> Vec<Finding> {
     let left = "left by a supervisor that was killed; the next start corrects it";
     if let Some(pid) = observed.pid_file {
         let whom = pid.map_or("no process".to_owned(), |pid| format!("PID {pid}"));
-        let what = format!("daemon/daemon.pid names {whom}, but no process holds the lock");
-        findings.push(Area::Supervisor.note(what, left).about(Path::new("daemon/daemon.pid")));
+        let file = observed.pid_file_path();
+        let what = format!("{} names {whom}, but no process holds the lock", terminal::path(&file));
+        findings.push(Area::Supervisor.note(what, left).about(&file));
     }
     if let Some(DaemonState { running: true, pid, .. }) = &observed.state {
-        let what = format!("daemon/state.json says that PID {pid} runs, but no process holds the lock");
-        findings.push(Area::Supervisor.note(what, left).about(Path::new("daemon/state.json")));
+        let file = observed.state_path();
+        let what =
+            format!("{} says that PID {pid} runs, but no process holds the lock", terminal::path(&file));
+        findings.push(Area::Supervisor.note(what, left).about(&file));
     }
     findings
 }
@@ -164,7 +188,7 @@ fn running(observed: &Observed, now: Timestamp) -> Vec<Finding> {
     let shown = match holder {
         Some(holder) => process(holder),
         None => match observed.pid_file.flatten() {
-            Some(pid) => format!("PID {pid} by daemon/daemon.pid"),
+            Some(pid) => format!("PID {pid} by {}", terminal::path(observed.pid_file_path())),
             None => "its PID is not known".to_owned(),
         },
     };
@@ -181,12 +205,13 @@ fn two(observed: &Observed) -> Option<Finding> {
     let shown: Vec<String> = observed.rivals.iter().map(process).collect();
     (shown.len() > 1).then(|| {
         let what = format!(
-            "{} processes have daemon/daemon.lock open and may each supervise this town: {}",
+            "{} processes have {} open and may each supervise this town: {}",
             shown.len(),
+            terminal::path(observed.lock()),
             shown.join(", ")
         );
         let hint = "end all but one with TERM; the lock file must never be deleted, nor be on a disk whose locks keep nobody out";
-        Area::Supervisor.wrong(what, hint).about(Path::new("daemon/daemon.lock"))
+        Area::Supervisor.wrong(what, hint).about(&observed.lock())
     })
 }
 
@@ -217,13 +242,16 @@ fn disagreement(observed: &Observed) -> Option<Finding> {
     if right {
         return None;
     }
+    let file = observed.pid_file_path();
+    let shown = terminal::path(&file);
     let what = match observed.pid_file {
-        None => "daemon/daemon.pid is missing".to_owned(),
-        Some(None) => "daemon/daemon.pid names no process".to_owned(),
-        Some(Some(pid)) => format!("daemon/daemon.pid names PID {pid}, which does not hold the lock"),
+        None => format!("{shown} is missing"),
+        Some(None) => format!("{shown} names no process"),
+        Some(Some(pid)) => format!("{shown} names PID {pid}, which does not hold the lock"),
     };
-    let hint = "`gt` cannot find the supervisor by it; a running one rewrites it within 5s";
-    Some(Area::Supervisor.note(what, hint).about(Path::new("daemon/daemon.pid")))
+    let who = if observed.paths.agents_file().is_some() { "our commands" } else { "`gt`" };
+    let hint = format!("{who} cannot find the supervisor by it; a running one rewrites it within 5s");
+    Some(Area::Supervisor.note(what, hint).about(&file))
 }
 
 fn hanging(observed: &Observed, now: Timestamp) -> Option<Finding> {
@@ -235,10 +263,11 @@ fn hanging(observed: &Observed, now: Timestamp) -> Option<Finding> {
     }
     let [age, interval] = [Duration::from_secs(age.as_secs()), observed.interval].map(go_duration::format);
     let what = format!("its last heartbeat completed {age} ago; one is due every {interval}");
+    let log = terminal::path(observed.paths.shown(&observed.paths.daemon_log()));
     Some(
         Area::Supervisor
-            .wrong(what, "see the end of daemon/daemon.log; stop it with TERM and start it again")
-            .about(Path::new("daemon/state.json")),
+            .wrong(what, format!("see the end of {log}; stop it with TERM and start it again"))
+            .about(&observed.state_path()),
     )
 }
 
@@ -259,6 +288,7 @@ mod tests {
         };
         let ours = || vec![(7, Some("/bin/gastown-supervisor".into()))];
         let none = || Observed {
+            paths: TownPaths::new("/t"),
             held: Ok(false),
             holders: vec![],
             pid_file: None,

@@ -1,4 +1,4 @@
-//! The file system below `daemon/`: which one it is, how much room it has, and whether files and locks work there.
+//! The file system below the supervisor's directory (`daemon/` or `.supervisor/`): which one it is, how much room it has, and whether files and locks work there.
 //!
 //! A town that another machine writes to, or whose locks nobody honours, gets two supervisors. Slowness alone is no fault, but
 //! beyond a second it is worth knowing: every state file is synced. What cannot be found out is said to be unknown.
@@ -51,23 +51,24 @@ struct Mount {
     at: PathBuf,
 }
 
-/// Measures the file system of `daemon/`; of the town while there is no such directory.
+/// Measures the file system of that directory; of the town while there is no such directory.
 pub async fn examine(deps: &Deps) -> Vec<Finding> {
     let (root, daemon) = (deps.paths.root(), deps.paths.daemon_dir());
     let [of_root, of_daemon] = [disk::entry(root).await, disk::entry(&daemon).await];
+    let name = format!("{}/", terminal::path(deps.paths.shown(&daemon)));
     let is_there = matches!(&of_daemon, Ok(Some(entry)) if entry.kind == Kind::Directory);
-    let (measured, shown) = if is_there { (daemon.as_path(), "daemon/") } else { (root, "the town") };
+    let (measured, shown) = if is_there { (daemon.as_path(), &*name) } else { (root, "the town") };
     let mounts = deps.files.read(Path::new("/proc/self/mountinfo")).await.unwrap_or_default();
     let mount = mount_of(&String::from_utf8_lossy(&mounts), &disk::canonical(measured).await);
     let mut findings: Vec<Finding> = mount.iter().map(|mount| of_mount(shown, mount)).collect();
     findings.push(of_room("the town's disk", room(root).await));
     let device = |entry: &io::Result<Option<Entry>>| entry.as_ref().ok()?.map(|entry| entry.device);
     if is_there && device(&of_root) != device(&of_daemon) {
-        findings.push(of_room("the disk of daemon/", room(&daemon).await));
+        findings.push(of_room(&format!("the disk of {name}"), room(&daemon).await));
     }
     // What may not be written to is reported with the permissions.
     if matches!(&of_daemon, Ok(Some(entry)) if entry.kind == Kind::Directory && entry.writable) {
-        findings.extend(of_trial(trial::examine(&daemon).await));
+        findings.extend(of_trial(&name, trial::examine(&daemon).await));
     }
     findings
 }
@@ -143,28 +144,29 @@ fn of_room(disk: &str, room: Result<Room, String>) -> Finding {
     }
 }
 
-fn of_trial(tried: Result<Tried, Failed>) -> Vec<Finding> {
+fn of_trial(shown: &str, tried: Result<Tried, Failed>) -> Vec<Finding> {
+    let place = Path::new(shown.trim_end_matches('/'));
     let tried = match tried {
         Ok(tried) => tried,
         Err(Failed { step, error }) if error.kind() == io::ErrorKind::AlreadyExists => {
             return vec![
-                Area::Disk.note(format!("whether daemon/ can be used is not known: {step}: {error}"), ""),
+                Area::Disk.note(format!("whether {shown} can be used is not known: {step}: {error}"), ""),
             ];
         }
         Err(Failed { step, error }) => {
-            let what = format!("{step} in daemon/ fails: {error}");
+            let what = format!("{step} in {shown} fails: {error}");
             let hint = "repair the disk, free some space, or move the town: no state can be saved there";
-            return vec![Area::Disk.wrong(what, hint).about(Path::new("daemon"))];
+            return vec![Area::Disk.wrong(what, hint).about(place)];
         }
     };
     let mut findings = Vec::new();
     if !tried.excludes {
-        let what = "locks keep nobody out in daemon/: two supervisors could run this town at once";
+        let what = format!("locks keep nobody out in {shown}: two supervisors could run this town at once");
         let hint =
             "move the town to a local disk, or mount its file system with locks (nfs: without `nolock`)";
-        findings.push(Area::Disk.wrong(what, hint).about(Path::new("daemon")));
+        findings.push(Area::Disk.wrong(what, hint).about(place));
     }
-    let took = |what: &str, time: Duration| format!("{what} a file in daemon/ takes {} ms", time.as_millis());
+    let took = |what: &str, time: Duration| format!("{what} a file in {shown} takes {} ms", time.as_millis());
     let slow = [("syncing", tried.sync), ("replacing", tried.rename)];
     let slow = slow.into_iter().filter(|(_, time)| *time > SLOW);
     findings.extend(slow.map(|(what, time)| {
@@ -257,7 +259,7 @@ mod tests {
             (failed(io::ErrorKind::AlreadyExists.into()), &[(Note, "whether daemon/ can be used is not known")]),
         ];
         for (tried, expected) in cases {
-            let findings = of_trial(tried);
+            let findings = of_trial("daemon/", tried);
             assert_eq!(findings.len(), expected.len(), "{findings:#?}");
             for (finding, (severity, begin)) in findings.iter().zip(expected) {
                 assert_eq!(finding.severity, *severity, "{finding:?}");

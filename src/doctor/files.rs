@@ -211,8 +211,20 @@ pub async fn all(deps: &Deps, rigs: &[RigName], agents: &[AgentSpec]) -> Examina
     examination
 }
 
+/// The files that the supervisor of a town of one file keeps for the next one.
+pub async fn of_ours(deps: &Deps) -> Examination {
+    let (mut examination, town) = (Examination::default(), (&*deps.files, &deps.paths));
+    for (path, check) in kept(&deps.paths) {
+        if let Some(bytes) = examination.bytes(town, &path).await {
+            examination.wrong(check(deps.dialect(), deps.paths.shown(&path), &bytes));
+        }
+    }
+    examination.registers(deps).await;
+    examination
+}
+
 fn of_town(paths: &TownPaths) -> Vec<(PathBuf, Check)> {
-    vec![
+    let mut all: Vec<(PathBuf, Check)> = vec![
         (paths.town_json(), |_, path, bytes| {
             let object = reading::json::<serde_json::Map<String, serde_json::Value>>(path, bytes);
             only(object.map_err(|problem| problem.advise("correct it: `gt` cannot read it either")))
@@ -222,6 +234,14 @@ fn of_town(paths: &TownPaths) -> Vec<(PathBuf, Check)> {
         (paths.deacon_heartbeat(), |_, path, bytes| only(deacon_file::parse_heartbeat(path, bytes))),
         (paths.deacon_paused(), |_, path, bytes| only(deacon_file::parse_pause(path, bytes))),
         (paths.boot_status(), |_, path, bytes| only(boot_status::parse(path, bytes))),
+    ];
+    all.extend(kept(paths));
+    all
+}
+
+/// What the supervisor of a town of either kind keeps, beside its registers.
+fn kept(paths: &TownPaths) -> [(PathBuf, Check); 2] {
+    [
         (paths.state(), |_, path, bytes| only(daemon_state::parse(path, bytes))),
         (paths.restart_state(), |_, path, bytes| {
             only(restart_state::parse(path, bytes).map_err(|problem| problem.advise(ASIDE)))
@@ -296,23 +316,30 @@ impl Examination {
     async fn registers(&mut self, deps: &Deps) {
         let [claims, conversations, holds, lives, waits, incidents, histories] =
             deps.records.peek(deps).await;
+        let (role_beads, feed) = match deps.dialect().is_gas_town() {
+            true => (
+                deps.starts.role_beads.peek(deps).await,
+                FeedProgress::new(deps.paths.supervisor_dir()).peek(deps).await,
+            ),
+            false => ((false, None), (false, None)),
+        };
         for (there, problem) in [
             claims,
             conversations,
             holds,
             lives,
             waits,
-            deps.starts.role_beads.peek(deps).await,
+            role_beads,
             deps.accounts.peek(deps).await,
             deps.alerts.peek(deps).await,
             incidents,
             histories,
-            FeedProgress::new(deps.paths.supervisor_dir()).peek(deps).await,
+            feed,
         ] {
             self.read += usize::from(there);
             self.wrong(problem.map(|problem| problem.advise(ASIDE)));
         }
-        for directory in [deps.paths.daemon_dir(), deps.paths.supervisor_dir()] {
+        for directory in BTreeSet::from([deps.paths.daemon_dir(), deps.paths.supervisor_dir()]) {
             let names = deps.files.list(&directory).await.unwrap_or_default();
             for name in names.iter().filter(|name| name.ends_with(".corrupt")) {
                 let path = directory.join(name);

@@ -6,13 +6,14 @@ use crate::{
     bytes,
     deps::Deps,
     ports::memory::{self, Left, Memory},
+    terminal,
     town::settings::StartMemory,
 };
 
 /// Reads the figures, and judges them as a start would.
 pub async fn examine(deps: &Deps) -> Vec<Finding> {
     let memory = memory::read(&*deps.files).await;
-    let mut findings = judge(&memory, &deps.settings().start.memory);
+    let mut findings = judge(&memory, &deps.settings().start.memory, &settings_file(deps));
     findings.extend(limit(deps).await);
     findings
 }
@@ -25,21 +26,30 @@ async fn limit(deps: &Deps) -> Option<Finding> {
     Some(match deps.commands.locate("systemd-run").await {
         Some(_) => Area::Memory
             .ok("agents that the supervisor starts itself get the limit start.memory.max (systemd-run)"),
-        None => Area::Memory.wrong(
-            "start.memory.max is set and systemd-run is not on PATH: agents get no limit",
-            "it needs systemd's manager of the user; without it, take the key out of settings/supervisor.json",
-        )
-        .same_as(["start.memory.max"]),
+        None => Area::Memory
+            .wrong(
+                "start.memory.max is set and systemd-run is not on PATH: agents get no limit",
+                format!(
+                    "it needs systemd's manager of the user; without it, take the key out of {}",
+                    settings_file(deps)
+                ),
+            )
+            .same_as(["start.memory.max"]),
     })
 }
 
-fn judge(memory: &Memory, settings: &StartMemory) -> Vec<Finding> {
+/// The file with the settings, for people.
+fn settings_file(deps: &Deps) -> String {
+    terminal::path(deps.paths.shown(&deps.paths.settings_file()))
+}
+
+fn judge(memory: &Memory, settings: &StartMemory, file: &str) -> Vec<Finding> {
     let shortage = start_memory::shortage(memory, settings);
     let mut findings = vec![match (memory.left, shortage) {
         (_, Some(shortage)) => Area::Memory
             .wrong(
                 format!("no agent is started now: {shortage}"),
-                "end what takes it, or set start.memory lower in settings/supervisor.json",
+                format!("end what takes it, or set start.memory lower in {file}"),
             )
             .same_as(["memory"]),
         (Some(left), None) => {
@@ -102,7 +112,7 @@ mod tests {
                 &[(Note, "it is unknown"), (Note, "starts do not wait")]),
         ];
         for (name, memory, settings, expected) in cases {
-            let findings = judge(&memory, settings);
+            let findings = judge(&memory, settings, "settings/supervisor.json");
             assert_eq!(findings.len(), expected.len(), "{name}: {findings:#?}");
             for (finding, (severity, begin)) in findings.iter().zip(expected) {
                 assert_eq!(finding.severity, *severity, "{name}: {}", finding.what);

@@ -41,7 +41,7 @@ use crate::{
         identity::RigName,
         paths::TownPaths,
         rig_plan::RigPlan,
-        root::{self, RootError},
+        root::{self, Named, RootError},
         standing::Standings,
     },
 };
@@ -57,6 +57,7 @@ mod finding;
 mod lines;
 mod memory;
 mod obstacles;
+mod one_file;
 mod owner;
 mod patrols;
 mod permissions;
@@ -77,8 +78,8 @@ const FIRST: Duration = Duration::from_secs(2);
 /// The time limit for each area.
 const LIMIT: Duration = Duration::from_secs(4);
 
-/// Examines the town in this directory. `None` means the town named by `GT_TOWN_ROOT` or `GT_ROOT`, or the one around the working
-/// directory. It takes at most a few seconds; a hanging disk may leave blocked threads behind. Without a town the report
+/// Examines the town in this directory, of either kind. `None` means the town named by `GT_TOWN_ROOT`, `GT_ROOT` or
+/// `SUPERVISOR_TOWN`, or the one around the working directory. It takes at most a few seconds; a hanging disk may leave blocked threads behind. Without a town the report
 /// says so.
 ///
 /// Needs a tokio runtime with IO and time.
@@ -98,10 +99,18 @@ const LIMIT: Duration = Duration::from_secs(4);
 /// # Errors
 /// There is no working directory.
 pub async fn examine(town: Option<&Path>) -> io::Result<Report> {
+    examine_named(Named::directory(town)).await
+}
+
+/// The same of the town that is named in one of the ways of our command.
+pub(crate) async fn examine_named(named: Named<'_>) -> io::Result<Report> {
     let cwd = std::env::current_dir()?;
     let env = |name: &str| std::env::var(name).ok();
-    Ok(match root::find_and_say(town, &env, &cwd, &Disk) {
-        Ok((root, by)) => examine_town(TownPaths::new(root), by).await,
+    Ok(match root::find_and_say(named, &env, &cwd, &Disk) {
+        Ok((paths, by)) => match paths.agents_file() {
+            Some(file) => one_file::examine(paths, &file, by).await,
+            None => examine_town(paths, by).await,
+        },
         Err(error) => {
             let is_denied = matches!(&error, RootError::Unreadable { source, .. } if source.kind() == io::ErrorKind::PermissionDenied);
             let hint = if is_denied { owner::AS_OWNER } else { "" };
@@ -118,13 +127,15 @@ struct Asked {
     programs: Result<ProgramsReport, String>,
     /// How programs are found in this shell.
     shell: Runner,
+    paths: TownPaths,
 }
 
 impl Asked {
     async fn of(paths: &TownPaths) -> Asked {
         let client = Client::of(paths.clone());
         let (status, programs) = tokio::join!(client.status(), client.programs());
-        Asked { status, programs: programs.map_err(|error| error.to_string()), shell: adapters::commands() }
+        let (programs, shell) = (programs.map_err(|error| error.to_string()), adapters::commands(paths));
+        Asked { status, programs, shell, paths: paths.clone() }
     }
 
     fn live(&self) -> Option<&StatusReport> {
@@ -137,7 +148,7 @@ impl Asked {
 
     /// How the supervisor finds programs; as this shell does when none answers.
     fn runner(&self) -> Runner {
-        adapters::commands_on(self.programs().and_then(|programs| programs.path.as_deref()))
+        adapters::commands_on(&self.paths, self.programs().and_then(|programs| programs.path.as_deref()))
     }
 
     /// The tmux socket that it uses.

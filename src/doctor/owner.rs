@@ -4,15 +4,12 @@
 //! finding with what to do, in place of one for each file. Who may write to the town and meets no supervisor of another user is
 //! none. What the system does not show is no reason to stop.
 
-use std::{path::Path, time::Duration};
-
-use tokio::{task::spawn_blocking, time::timeout};
-
 use super::{
     disk,
     finding::{Area, Finding},
 };
 use crate::{
+    control::peer::Users,
     terminal,
     town::{
         files::{Disk, Files, LockState},
@@ -20,15 +17,12 @@ use crate::{
     },
 };
 
-/// How long to wait for a user's name: the system may ask a server for it.
-const PATIENCE: Duration = Duration::from_millis(500);
-
 /// Whose the town is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Observed {
     /// The user who asks.
     me: u32,
-    /// The owner of `daemon/`, or of the town while there is no such directory.
+    /// The owner of the supervisor's directory, or of the town while there is none.
     owner: u32,
     /// Whether the user who asks may write there.
     writable: bool,
@@ -55,7 +49,7 @@ pub async fn examine(paths: &TownPaths) -> Option<Finding> {
     let supervisor = supervisor(paths).await;
     let observed = Observed { me, owner: entry.owner, writable: entry.writable, supervisor };
     let owner = stranger(&observed)?;
-    Some(finding(paths.root(), observed.supervisor, owner, &name(owner).await))
+    Some(finding(paths, observed.supervisor, owner, &name(owner).await))
 }
 
 /// What to do where it is not known whose the town is.
@@ -81,23 +75,22 @@ fn stranger(observed: &Observed) -> Option<u32> {
     }
 }
 
-fn finding(root: &Path, supervisor: Option<(u32, u32)>, owner: u32, name: &str) -> Finding {
-    let shown = terminal::path(root);
+fn finding(paths: &TownPaths, supervisor: Option<(u32, u32)>, owner: u32, name: &str) -> Finding {
+    let (root, (option, named)) = (paths.root(), paths.named());
+    let shown = terminal::path(named);
     let whose = match supervisor {
         Some((_, pid)) => format!("the supervisor of this town (PID {pid}) runs as user {name}"),
         None => format!("this town belongs to user {name}, and you may not write to it"),
     };
     let what = format!("{whose}: as another user, nothing else can be judged");
     let user = if name == owner.to_string() { format!("'#{owner}'") } else { name.to_owned() };
-    let hint = format!("run it as that user: `sudo -u {user} gastown-supervisor doctor --town {shown}`");
+    let hint = format!("run it as that user: `sudo -u {user} gastown-supervisor doctor {option} {shown}`");
     Area::Permissions.wrong(what, hint).about(root)
 }
 
 /// The name of a user; the id where the system knows none, or takes too long to answer.
 async fn name(uid: u32) -> String {
-    let asking = spawn_blocking(move || uzers::get_user_by_uid(uid));
-    let user = timeout(PATIENCE, asking).await.ok().and_then(Result::ok).flatten();
-    user.map_or_else(|| uid.to_string(), |user| user.name().to_string_lossy().into_owned())
+    Users::default().name(uid).await.unwrap_or_else(|| uid.to_string())
 }
 
 #[cfg(test)]
@@ -123,7 +116,7 @@ mod tests {
 
     #[test]
     fn what_to_do() {
-        let told = |supervisor, name: &str| finding(Path::new("/t"), supervisor, 7, name);
+        let told = |supervisor, name: &str| finding(&TownPaths::new("/t"), supervisor, 7, name);
         assert!(
             told(Some((7, 4711)), "max")
                 .what

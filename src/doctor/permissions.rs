@@ -29,16 +29,18 @@ const OWN_FILE: Need = Need { kind: Kind::File, closed: Some(0o600) };
 /// Checks the permissions.
 pub async fn examine(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
     let town = &deps.paths;
-    let mut wanted = vec![
-        (town.root().to_owned(), DIRECTORY),
-        (town.daemon_dir(), DIRECTORY),
+    let mut wanted = vec![(town.root().to_owned(), DIRECTORY)];
+    if town.daemon_dir() != town.supervisor_dir() {
+        wanted.push((town.daemon_dir(), DIRECTORY));
+    }
+    wanted.extend([
         (town.supervisor_dir(), OWN_DIRECTORY),
         (town.daemon_lock(), FILE),
         (town.daemon_log(), OWN_FILE),
         (town.events(), FILE),
         (town.events_lock(), FILE),
-    ];
-    if deps.settings().feed.enabled {
+    ]);
+    if deps.dialect().is_gas_town() && deps.settings().feed.enabled {
         wanted.push((town.feed(), FILE));
     }
     let mut findings = Vec::new();
@@ -48,7 +50,9 @@ pub async fn examine(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
         findings.extend(of_path(shown, need, entry));
     }
     if findings.is_empty() {
-        findings.push(Area::Permissions.ok("the town, daemon/ and the logs can be written to"));
+        let directory = terminal::path(town.shown(&town.daemon_dir()));
+        let what = format!("the town, {directory}/ and the logs can be written to");
+        findings.push(Area::Permissions.ok(what));
     }
     findings.extend(homeless(deps, rigs).await);
     findings

@@ -35,24 +35,30 @@ const OF_FILES: [&str; 3] = ["file/", "agents/", "write/"];
 /// What the supervisor that gave this answer reports and `found` does not say; without one, what the last one left behind.
 pub async fn examine(deps: &Deps, answer: &Answer<StatusReport>, found: &[Finding]) -> Vec<Finding> {
     match answer {
-        Answer::Live(report) => of_report(report, found, deps.now().wall),
+        Answer::Live(report) => {
+            of_report(report, found, deps.now().wall, deps.paths.shown(&deps.paths.daemon_log()))
+        }
         // That it does not answer is a finding about the supervisor.
         Answer::Unresponsive(..) => Vec::new(),
         Answer::Offline(_) => {
             let path = deps.paths.restart_state();
             let state = Reading::of(&path, deps.files.read(&path).await, restart_state::parse);
-            if let Reading::Good(state) = state { left_behind(&state) } else { Vec::new() }
+            if let Reading::Good(state) = state {
+                left_behind(&state, deps.paths.shown(&path))
+            } else {
+                Vec::new()
+            }
         }
     }
 }
 
-fn of_report(report: &StatusReport, found: &[Finding], now: Timestamp) -> Vec<Finding> {
+fn of_report(report: &StatusReport, found: &[Finding], now: Timestamp, log: &Path) -> Vec<Finding> {
     let problems = report.problem_list.iter().filter(|problem| !is_said(problem, found)).map(of_problem);
     let looping = report.agents.iter().filter(|agent| agent.state == CRASH_LOOP);
     let silent = looping.filter(|agent| !report.problem_list.iter().any(|it| is_its_loop(it, agent)));
     let gates = report.gates.iter().flatten();
     let gates = gates.filter(|gate| !found.iter().any(|it| it.same_as.contains(&key_of(gate)))).map(of_gate);
-    let died = summary::last_mass_death(report, now).map(|death| of_mass_death(&death));
+    let died = summary::last_mass_death(report, now).map(|death| of_mass_death(&death, log));
     problems.chain(silent.map(of_crash_loop)).chain(gates).chain(died).collect()
 }
 
@@ -126,22 +132,22 @@ fn of_gate(gate: &GateReport) -> Finding {
     Area::Locks.note(format!("{place}: {}", gate.text), hint)
 }
 
-fn of_mass_death(MassDeath { at, sessions, cause }: &MassDeath) -> Finding {
+fn of_mass_death(MassDeath { at, sessions, cause }: &MassDeath, log: &Path) -> Finding {
     let cause = cause.as_ref().map(|cause| format!(" ({cause})")).unwrap_or_default();
     let what = format!("{} sessions died together at {at}{cause}", sessions.len());
-    let hint =
-        "`gastown-supervisor explain <agent>` says how each ended; see daemon/daemon.log around that time";
-    Area::Problems.wrong(what, hint).about(Path::new("daemon/daemon.log"))
+    let hint = format!(
+        "`gastown-supervisor explain <agent>` says how each ended; see {} around that time",
+        terminal::path(log)
+    );
+    Area::Problems.wrong(what, hint).about(log)
 }
 
 /// What the last supervisor knew: the next one holds these agents, too.
-fn left_behind(state: &RestartState) -> Vec<Finding> {
+fn left_behind(state: &RestartState, file: &Path) -> Vec<Finding> {
     let looping = state.agents.iter().filter_map(|(agent, entry)| Some((agent, entry.crash_loop_since?)));
     let told = looping.map(|(agent, since)| {
         let what = format!("{agent} was in a crash loop since {since} when the last supervisor ended");
-        Area::Problems
-            .note(what, "the next one holds it until its time")
-            .about(Path::new("daemon/restart_state.json"))
+        Area::Problems.note(what, "the next one holds it until its time").about(file)
     });
     told.collect()
 }
@@ -161,7 +167,7 @@ mod tests {
     }
 
     fn told(report: &StatusReport, found: &[Finding]) -> Vec<(Severity, String)> {
-        let findings = of_report(report, found, at("2026-11-25T10:00:00Z"));
+        let findings = of_report(report, found, at("2026-11-25T10:00:00Z"), Path::new("daemon/daemon.log"));
         findings.into_iter().map(|finding| (finding.severity, finding.what)).collect()
     }
 
@@ -202,8 +208,12 @@ mod tests {
                 expected.map(|severity| (severity, problem.1.to_owned())).into_iter().collect();
             assert_eq!(told(&with(problem.0, problem.1), &[found]), expected, "{name}");
         }
-        let named =
-            of_report(&with(warning("write/daemon/state.json"), "x"), &[], at("2026-11-25T10:00:00Z"));
+        let named = of_report(
+            &with(warning("write/daemon/state.json"), "x"),
+            &[],
+            at("2026-11-25T10:00:00Z"),
+            Path::new("l"),
+        );
         assert_eq!(named[0].path.as_deref(), Some(Path::new("daemon/state.json")), "the file at fault");
     }
 
@@ -249,7 +259,7 @@ mod tests {
     #[test]
     fn what_the_last_supervisor_left_behind() {
         let text = br#"{"agents":{"deacon":{"crash_loop_since":"2026-11-25T09:30:00Z"},"mayor":{"restart_count":2}}}"#;
-        let found = left_behind(&restart_state::parse(Path::new("r"), text).unwrap());
+        let found = left_behind(&restart_state::parse(Path::new("r"), text).unwrap(), Path::new("r"));
         assert_eq!((found.len(), found[0].severity), (1, Note));
         assert!(
             found[0].what.starts_with("deacon was in a crash loop since 2026-11-25T09:30:00Z"),

@@ -76,6 +76,24 @@ pub async fn examine(
     Ok(findings)
 }
 
+/// The server of a town of one file, whose agents have these sessions.
+pub async fn of_one_file(
+    deps: &Deps,
+    used: Option<PathBuf>,
+    sessions: &[&str],
+) -> Result<Vec<Finding>, String> {
+    let Places { ability, socket, .. } = places(deps).await?;
+    let socket = used.unwrap_or(socket);
+    let (answer, options) =
+        tokio::join!(list(deps, ability, &socket, LIMIT), run(deps, line(ability, &socket, OPTIONS), LIMIT),);
+    let shown = terminal::path(&socket);
+    // What the supervisor starts is exempt from the other option.
+    let [exit, _] = unattached(&options.unwrap_or_default());
+    let mut findings = vec![tmux::of_one_file(&shown, &answer, sessions)];
+    findings.extend(tmux::of_options(&shown, [exit, false]));
+    Ok(findings)
+}
+
 /// The process of the tmux server in use; `None` when there is none, or it does not say. `used` is the socket of a supervisor that
 /// runs.
 pub async fn process(deps: &Deps, used: Option<&Path>) -> Option<u32> {

@@ -108,34 +108,57 @@ impl Town {
 
 /// Findings about the server that the supervisor uses.
 pub fn of_own(shown: &str, answer: &Answer, town: &Town) -> Vec<Finding> {
-    let wrong = |what: String, hint: &str| Area::Tmux.wrong(what, hint).same_as(["sessions"]);
+    let sessions = match sessions_of(
+        shown,
+        answer,
+        "tmux.socket_path or tmux.socket_name in settings/supervisor.json",
+    ) {
+        Ok(sessions) => sessions,
+        Err(finding) => return vec![finding],
+    };
+    let agents = counted(sessions.iter().filter(|it| is_ours(it, town)).count(), "agent");
+    let sum = counted(sessions.len(), "session");
+    let well = Area::Tmux.ok(format!("the server on {shown} answers: {sum}, {agents}"));
+    let named = sessions.iter().filter(|it| town.sessions.contains(&it.name));
+    [well]
+        .into_iter()
+        .chain(other_scheme(sessions, town))
+        .chain(renamed(sessions, town))
+        .chain(named.filter_map(|it| of_another_town(it, town)))
+        .chain(unlisted(sessions, town))
+        .chain(unsupervised(sessions, town))
+        .collect()
+}
+
+/// The finding about the server of a town of one file, whose agents have these sessions.
+pub fn of_one_file(shown: &str, answer: &Answer, agents: &[&str]) -> Finding {
+    match sessions_of(shown, answer, "socket in the file") {
+        Ok(sessions) => {
+            let ours = sessions.iter().filter(|it| agents.contains(&it.name.as_str())).count();
+            let (sum, ours) = (counted(sessions.len(), "session"), counted(ours, "agent"));
+            Area::Tmux.ok(format!("the server on {shown} answers: {sum}, {ours}"))
+        }
+        Err(finding) => finding,
+    }
+}
+
+/// The sessions of the server that the supervisor uses; else the finding that it has none. `keys` are those that name the server.
+fn sessions_of<'a>(shown: &str, answer: &'a Answer, keys: &str) -> Result<&'a [Seen], Finding> {
+    let wrong = |what: String, hint: &str| Err(Area::Tmux.wrong(what, hint).same_as(["sessions"]));
     match answer {
-        Answer::NoServer => vec![Area::Tmux.note(
+        Answer::Sessions(sessions) => Ok(sessions),
+        Answer::NoServer => Err(Area::Tmux.note(
             format!("no tmux server runs on {shown}"),
             "the supervisor starts it with the first agent",
-        )],
-        Answer::TimedOut => vec![wrong(
+        )),
+        Answer::TimedOut => wrong(
             format!("the tmux server on {shown} did not answer within 2s"),
             "see what it does with `ps`; killing it ends every agent in it",
-        )],
-        Answer::Failed(why) => vec![wrong(
+        ),
+        Answer::Failed(why) => wrong(
             format!("the tmux server on {shown} cannot be queried: {why}"),
-            "check the socket's owner, and tmux.socket_path or tmux.socket_name in settings/supervisor.json",
-        )],
-        Answer::Sessions(sessions) => {
-            let agents = counted(sessions.iter().filter(|it| is_ours(it, town)).count(), "agent");
-            let sum = counted(sessions.len(), "session");
-            let well = Area::Tmux.ok(format!("the server on {shown} answers: {sum}, {agents}"));
-            let named = sessions.iter().filter(|it| town.sessions.contains(&it.name));
-            [well]
-                .into_iter()
-                .chain(other_scheme(sessions, town))
-                .chain(renamed(sessions, town))
-                .chain(named.filter_map(|it| of_another_town(it, town)))
-                .chain(unlisted(sessions, town))
-                .chain(unsupervised(sessions, town))
-                .collect()
-        }
+            &format!("check the socket's owner, and {keys}"),
+        ),
     }
 }
 

@@ -34,14 +34,16 @@ struct Tool {
 }
 
 /// The programs that a town of this dialect needs.
-fn tools(dialect: Dialect) -> [Tool; 4] {
+fn tools(dialect: Dialect) -> Vec<Tool> {
     let tool = |setting, asked, without| Tool { setting, asked, without };
-    [
+    let mut all = vec![
         tool("tmux", "-V", "no agent can be seen or started"),
         tool("bd", "version", bd::TOOL.without(dialect)),
         tool("gt", "version", gt::TOOL.without(dialect)),
         tool("git", "--version", "polecats are not started, and worktrees are not updated"),
-    ]
+    ];
+    all.truncate(if dialect.is_gas_town() { all.len() } else { 1 });
+    all
 }
 
 /// The result for one program.
@@ -73,10 +75,13 @@ pub const EXTEND_PATH: &str = "add its directory to the PATH of the supervisor (
 
 /// Checks all of them in parallel, as `asked`, the running supervisor, finds them; `shell` is how this shell does.
 pub async fn examine(deps: &Deps, asked: Option<&ProgramsReport>, shell: &dyn Commands) -> Vec<Finding> {
-    let all = tools(deps.dialect()).map(|tool| ask(deps, tool, asked, shell));
+    let all = tools(deps.dialect()).into_iter().map(|tool| ask(deps, tool, asked, shell));
     let observed = futures::future::join_all(all).await;
-    let mut findings: Vec<Finding> =
-        observed.iter().map(|it| of_tool(it).same_as([format!("command/{}", it.tool.setting)])).collect();
+    let file = terminal::path(deps.paths.shown(&deps.paths.settings_file()));
+    let mut findings: Vec<Finding> = observed
+        .iter()
+        .map(|it| of_tool(it, &file).same_as([format!("command/{}", it.tool.setting)]))
+        .collect();
     if asked.is_some() {
         findings.extend(of_both(&observed));
     }
@@ -174,14 +179,15 @@ fn first_line(printed: &[u8]) -> String {
     shorten(text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default())
 }
 
-fn of_tool(observed: &Observed) -> Finding {
+/// The finding about one of them; `file` is the one with its setting.
+fn of_tool(observed: &Observed, file: &str) -> Finding {
     let Observed { tool, program, path, version, .. } = observed;
     let Tool { setting, without, .. } = tool;
     let only_here = observed.seen.as_ref().and_then(|seen| seen.here.as_ref());
     let place = path.as_ref().map(|path| format!(" ({})", terminal::path(path))).unwrap_or_default();
     match version {
         Ok(line) if line.is_empty() => Area::Tools.note(format!("{program}{place} printed no version"), ""),
-        Ok(line) if *setting == "tmux" => of_tmux(line, &place),
+        Ok(line) if *setting == "tmux" => of_tmux(line, &place, file),
         Ok(line) => Area::Tools.ok(format!("{line}{place}")),
         Err(CommandError::NotFound { .. }) if only_here.is_some() => Area::Tools.wrong(
             format!(
@@ -192,7 +198,7 @@ fn of_tool(observed: &Observed) -> Finding {
         ),
         Err(CommandError::NotFound { .. }) => Area::Tools.wrong(
             format!("{program} is not installed or not on PATH: {without}"),
-            format!("install it, or set commands.{setting} in settings/supervisor.json"),
+            format!("install it, or set commands.{setting} in {file}"),
         ),
         // All it had to do was to print its version.
         Err(error @ CommandError::TimedOut { .. }) => Area::Tools.wrong(
@@ -201,13 +207,13 @@ fn of_tool(observed: &Observed) -> Finding {
         ),
         Err(error) => Area::Tools.wrong(
             format!("{program}{place} cannot be used: {error}: {without}"),
-            format!("repair it, or set commands.{setting} in settings/supervisor.json"),
+            format!("repair it, or set commands.{setting} in {file}"),
         ),
     }
 }
 
-fn of_tmux(line: &str, place: &str) -> Finding {
-    let hint = "install tmux 3.2 or later, or set commands.tmux in settings/supervisor.json";
+fn of_tmux(line: &str, place: &str, file: &str) -> Finding {
+    let hint = format!("install tmux 3.2 or later, or set commands.tmux in {file}");
     match ability(line) {
         Ability::Control => Area::Tools.ok(format!("{line}{place}")),
         Ability::Subprocess => {
@@ -280,7 +286,7 @@ mod tests {
                 version,
                 seen: None,
             };
-            let finding = of_tool(&observed);
+            let finding = of_tool(&observed, "settings/supervisor.json");
             assert_eq!(finding.severity, severity, "{name}");
             assert!(finding.what.starts_with(begin), "{name}: {}", finding.what);
         }
@@ -337,7 +343,7 @@ mod tests {
             ),
         ] {
             let observed = observed(used, here);
-            let finding = of_tool(&observed);
+            let finding = of_tool(&observed, "settings/supervisor.json");
             assert!(finding.severity == first.0 && finding.what.starts_with(first.1), "{finding:?}");
             let told = of_both(&[observed]);
             assert_eq!(told.len(), usize::from(both.is_some()), "{used}, {here}: {told:?}");

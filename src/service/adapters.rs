@@ -26,6 +26,7 @@ use crate::{
         files::Disk,
         journal::disk::DiskJournals,
         paths::TownPaths,
+        root,
         settings::{Settings, socket_of_variable},
         socket::SocketListener,
         standing::Standings,
@@ -57,7 +58,8 @@ pub async fn deps(
         .await
         .unwrap_or_else(|| PathBuf::from(&in_force.commands.tmux));
     let server = socket(&in_force, gas_town.dialect, &paths).await;
-    if let (true, Socket::Name(name)) = (gas_town.dialect.facts().has_own_server, &server) {
+    let facts = gas_town.dialect.facts();
+    if let (true, Socket::Name(name)) = (facts.has_gt && facts.has_own_server, &server) {
         gas_town.server = Some(name.clone());
     }
     let tmux = TmuxConfig { program, ..TmuxConfig::new(server) };
@@ -67,7 +69,7 @@ pub async fn deps(
     let commands = CountedCommands::new(Arc::new(runner), metrics.clone(), clock.clone(), settings.clone());
     let inherited = VARIABLES.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
     let dolt = Dolt::new(Arc::new(LocalDolt), inherited.collect());
-    if gas_town.dialect.facts().has_dolt {
+    if facts.has_dolt {
         dolt.follow(&dolt::read_config(&Disk, &paths).await, &in_force.env);
     }
     let deps = Deps::new(Ports {
@@ -90,7 +92,7 @@ pub async fn deps(
         gas_town,
         settings,
         standings,
-        degraded: std::env::var("GT_DEGRADED").is_ok_and(|value| value == "true"),
+        degraded: facts.has_gt && std::env::var("GT_DEGRADED").is_ok_and(|value| value == "true"),
         problems,
         metrics,
         writes: Writes::default(),
@@ -98,22 +100,31 @@ pub async fn deps(
     (deps, Reported { problems: open, metrics: measured })
 }
 
-/// Runs commands as the daemon.
-pub fn commands() -> Runner {
-    commands_on(None)
+/// Runs commands in this town, in a Gas Town as the daemon.
+pub fn commands(paths: &TownPaths) -> Runner {
+    commands_on(paths, None)
 }
 
 /// The same with another `PATH` than ours.
-pub fn commands_on(path: Option<&str>) -> Runner {
-    let actor = ("BD_ACTOR".to_owned(), "daemon".to_owned());
+pub fn commands_on(paths: &TownPaths, path: Option<&str>) -> Runner {
+    let (name, value) = match paths.agents_file() {
+        Some(file) => (root::TOWN_VARIABLE, file.to_string_lossy().into_owned()),
+        None => ("BD_ACTOR", "daemon".to_owned()),
+    };
     let path = path.map(|path| ("PATH".to_owned(), path.to_owned()));
-    Runner::new([actor].into_iter().chain(path).collect())
+    let runner = Runner::new([(name.to_owned(), value)].into_iter().chain(path).collect());
+    // Our own command, run by one of them, must find this town.
+    if paths.agents_file().is_some() { runner.without(&root::GAS_TOWN_VARIABLES) } else { runner }
 }
 
-/// The tmux server: the settings beat `GT_TMUX_SOCKET`, which beats the town's own or the user's default.
+/// The tmux server: the settings beat `GT_TMUX_SOCKET`, which beats the town's own or the user's default. In a town of one file, the
+/// settings alone say it.
 pub async fn socket(settings: &Settings, dialect: Dialect, paths: &TownPaths) -> Socket {
     if let Some(path) = &settings.tmux.socket_path {
         return Socket::Path(path.clone());
+    }
+    if !dialect.is_gas_town() {
+        return settings.tmux.socket_name.clone().map_or(Socket::Default, Socket::Name);
     }
     let variable = socket_variable();
     match settings.tmux.socket_name.as_deref().or(socket_of_variable(variable.as_deref())) {

@@ -27,11 +27,11 @@ use super::{
 };
 use crate::{
     go_duration, terminal,
-    town::{environment, original, paths::TownPaths},
+    town::{environment, original, paths::TownPaths, root},
 };
 
-/// The arguments, before the town's path, that make this program a detached supervisor.
-pub const ARGUMENTS: [&str; 3] = ["run", "--detached", "--town"];
+/// The arguments, before those that name the town, that make this program a detached supervisor.
+const ARGUMENTS: [&str; 2] = ["run", "--detached"];
 
 /// How often readiness is polled.
 const POLL: Duration = Duration::from_millis(20);
@@ -123,8 +123,14 @@ impl Detached {
             let mut command = Command::new(&program);
             // One that plays several parts knows by its name which one is meant.
             std::env::args_os().next().map(|called| command.arg0(called));
-            command.args(ARGUMENTS).arg(paths.root()).current_dir("/");
+            let (option, town) = paths.named();
+            command.args(ARGUMENTS).arg(option).arg(town).current_dir("/");
             environment::withhold(&mut command);
+            if paths.agents_file().is_some() {
+                for variable in root::GAS_TOWN_VARIABLES {
+                    command.env_remove(variable);
+                }
+            }
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(complaints.try_clone()?);
             in_session_of_its_own(&mut command);
             keep_descriptors_here();

@@ -34,7 +34,7 @@ use crate::{
         own_directory,
         paths::TownPaths,
         pid,
-        root::{self, RootError},
+        root::{self, Named, RootError},
         settings::Settings,
         standing::Standings,
         temporary,
@@ -43,6 +43,7 @@ use crate::{
     tree::{
         self, RunError,
         housekeeping::{self, Process},
+        one_file::OneFile,
         root::RootPlan,
         town_reading::{self, LastValid},
     },
@@ -58,6 +59,7 @@ pub(crate) mod adapters;
 pub mod detach;
 mod last_resort;
 pub mod notify;
+pub(crate) mod own_town;
 pub mod readiness;
 pub(crate) mod recognising;
 pub mod running;
@@ -75,9 +77,12 @@ const LOG_CHECK: Duration = Duration::from_secs(5);
 /// What [`serve`] supervises, and where it logs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServeOptions {
-    /// The town's directory. `None` means `GT_TOWN_ROOT`, `GT_ROOT`, or the town around the working directory.
+    /// The town's directory: a Gas Town, or one with an `agents.toml`. `None` means `GT_TOWN_ROOT`, `GT_ROOT`, `SUPERVISOR_TOWN`, or the
+    /// town around the working directory.
     pub town: Option<PathBuf>,
-    /// The format of the log on stderr; `None` means no log there. `daemon/daemon.log` always has plain lines.
+    /// The file that is the town, in place of its directory: an `agents.toml`, under any name.
+    pub file: Option<PathBuf>,
+    /// The format of the log on stderr; `None` means no log there. The town's log file always has plain lines.
     pub foreground: Option<LogFormat>,
 }
 
@@ -111,7 +116,7 @@ enum ServiceError {
         /// The operating system's reason.
         source: io::Error,
     },
-    /// `settings/supervisor.json` has an error, or a required key is missing.
+    /// The file with the settings has an error, or a required key is missing.
     #[error("{0}")]
     Settings(String),
     /// Agents of this town run where the supervisor would not find them.
@@ -137,7 +142,8 @@ enum ServiceError {
 /// ```no_run
 /// use gastown_supervisor::{LogFormat, ServeOptions, serve};
 ///
-/// let options = ServeOptions { town: Some("/home/me/gt".into()), foreground: Some(LogFormat::Human) };
+/// let foreground = Some(LogFormat::Human);
+/// let options = ServeOptions { town: Some("/home/me/gt".into()), foreground, ..ServeOptions::default() };
 /// if let Err(error) = serve(options) {
 ///     eprintln!("{error}");
 /// }
@@ -151,7 +157,8 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
 }
 
 fn supervise_town(options: ServeOptions) -> Result<(), ServiceError> {
-    let town = root::find_here(options.town.as_deref())?;
+    let named = Named { file: options.file.as_deref(), town: options.town.as_deref() };
+    let town = root::find_here(named)?;
     // One thread: what runs here is what the simulation runs, and the thread that spawns the tmux client and followed
     // commands must live as long as the process, because they die with it.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -218,32 +225,24 @@ async fn supervise(
     foreground: Option<LogFormat>,
     signals: Signals,
 ) -> Result<(), ServiceError> {
-    // The root reports what is wrong with the shared file: it reads the file again at once and watches it.
-    let read = town_reading::read_settings(&Disk, paths).await.and_of_the_town(&Disk, paths).await;
-    let resolve = |dialect| read.resolve(dialect, &mut LastValid::default()).0;
-    let settings = settings_of_town(paths, resolve).await;
+    let begun = begin(paths).await;
     // The caller reports what is wrong with the settings.
-    let foreground = foreground.filter(|_| settings.is_ok());
-    let log = install_log(
-        paths,
-        settings.as_ref().map_or(&Settings::default(), |(settings, _)| settings),
-        foreground,
-    )?;
+    let foreground = foreground.filter(|_| begun.is_ok());
+    let log = install_log(paths, begun.as_ref().map_or(&Settings::default(), |it| &it.settings), foreground)?;
     panics::install();
     let manager = ServiceManager::of_this_process();
     tracing::info!("Daemon starting (PID {})", process.pid);
-    let (settings, gas_town) = match settings {
-        Ok((settings, gas_town)) => (Arc::new(settings), gas_town),
+    let Begun { settings, gas_town, one_file, standings } = match begun {
+        Ok(begun) => begun,
         Err(problem) => {
             tracing::info!("Daemon startup failed (PID {}): {problem}", process.pid);
             return Err(ServiceError::Settings(problem));
         }
     };
     tracing::info!("{}: {}", gas_town.dialect, gas_town.because);
-    let (settings_in_force, settings) = watch::channel(settings);
+    let (settings_in_force, settings) = watch::channel(Arc::new(settings));
     let (deps, Reported { problems, metrics }) =
-        adapters::deps(paths.clone(), settings.clone(), Standings::none(), gas_town, adapters::commands())
-            .await;
+        adapters::deps(paths.clone(), settings.clone(), standings, gas_town, adapters::commands(paths)).await;
     let deps = Arc::new(deps);
     if let Some(twins) = twins(&deps, &problems).await {
         tracing::info!("Daemon startup failed (PID {}): {twins}", process.pid);
@@ -256,7 +255,7 @@ async fn supervise(
         control: control::actor::child(deps.clone(), (problems.clone(), metrics), process),
         alerts: alerts(&deps, problems, process),
         settings: Arc::new(settings_in_force),
-        one_file: None,
+        one_file,
         fs_watcher: Arc::new(SystemFsWatcher::new(paths.root())),
         process,
         may_fail: true,
@@ -291,6 +290,29 @@ async fn supervise(
     Ok(outcome?)
 }
 
+/// What the files say when the supervisor starts.
+struct Begun {
+    settings: Settings,
+    gas_town: Recognised,
+    one_file: Option<OneFile>,
+    standings: watch::Receiver<Arc<Standings>>,
+}
+
+/// Reads the files of a town of either kind; an error says why it cannot be supervised with them.
+async fn begin(paths: &TownPaths) -> Result<Begun, String> {
+    if let Some(file) = paths.agents_file() {
+        let town = own_town::read(&Disk, &file).await?;
+        let (settings, gas_town) = (town.settings.clone(), town.recognised.clone());
+        let (one_file, standings) = town.one_file();
+        return Ok(Begun { settings, gas_town, one_file: Some(one_file), standings });
+    }
+    // The root reports what is wrong with the shared file: it reads the file again at once and watches it.
+    let read = town_reading::read_settings(&Disk, paths).await.and_of_the_town(&Disk, paths).await;
+    let resolve = |dialect| read.resolve(dialect, &mut LastValid::default()).0;
+    let (settings, gas_town) = settings_of_town(paths, resolve).await?;
+    Ok(Begun { settings, gas_town, one_file: None, standings: Standings::none() })
+}
+
 /// Creates the actor that delivers alerts.
 fn alerts(
     deps: &Arc<Deps>,
@@ -308,7 +330,7 @@ pub(crate) async fn settings_of_town(
     resolve: impl Fn(Dialect) -> Result<Settings, String>,
 ) -> Result<(Settings, Recognised), String> {
     let settings = resolve(Dialect::default())?;
-    let gas_town = recognising::dialect(&Disk, &adapters::commands(), paths, &settings).await?;
+    let gas_town = recognising::dialect(&Disk, &adapters::commands(paths), paths, &settings).await?;
     let settings = resolve(gas_town.dialect)?;
     match recognising::contradiction(paths, gas_town.dialect, &settings).await {
         Some(why) => Err(why),
@@ -317,9 +339,10 @@ pub(crate) async fn settings_of_town(
 }
 
 /// Why nothing may be supervised: agents of this town run where the supervisor does not look, and it would start others beside
-/// them. Only in a town with a tmux server of its own; elsewhere each agent is searched for before it is started.
+/// them. Only in a Gas Town with a tmux server of its own; elsewhere each agent is searched for before it is started, or its sessions
+/// are where the file says.
 async fn twins(deps: &Deps, problems: &OpenProblems) -> Option<String> {
-    if !deps.dialect().facts().has_own_server {
+    if !may_have_twins(deps.dialect()) {
         return None;
     }
     let (twins, unknown): (Vec<_>, Vec<_>) = doctor::twins(deps, problems)
@@ -333,14 +356,18 @@ async fn twins(deps: &Deps, problems: &OpenProblems) -> Option<String> {
     (!told.is_empty()).then(|| format!("{told}; nothing is supervised until then"))
 }
 
+fn may_have_twins(dialect: Dialect) -> bool {
+    dialect.is_gas_town() && dialect.facts().has_own_server
+}
+
 /// Why a supervisor would not start in this town although its settings can be used.
 pub(crate) async fn refusal(paths: &TownPaths, settings: Settings, gas_town: Recognised) -> Option<String> {
-    if !gas_town.dialect.facts().has_own_server {
+    if !may_have_twins(gas_town.dialect) {
         return None;
     }
     let (_, settings) = watch::channel(Arc::new(settings));
     let (deps, reported) =
-        adapters::deps(paths.clone(), settings, Standings::none(), gas_town, adapters::commands()).await;
+        adapters::deps(paths.clone(), settings, Standings::none(), gas_town, adapters::commands(paths)).await;
     twins(&deps, &reported.problems).await
 }
 
@@ -348,9 +375,9 @@ pub(crate) async fn refusal(paths: &TownPaths, settings: Settings, gas_town: Rec
 async fn prepare_own_directory(deps: &Deps) {
     let path = deps.paths.supervisor_dir();
     let shown = terminal::path(deps.paths.shown(&path));
-    let feed = deps.paths.feed();
+    let feed = deps.dialect().is_gas_town().then(|| deps.paths.feed());
     let made = disk_task::run(&path, move |path| {
-        journal::disk::clean(&feed);
+        feed.iter().for_each(|feed| journal::disk::clean(feed));
         own_directory::prepare(path)?;
         temporary::clean_once(path);
         Ok(())

@@ -45,13 +45,16 @@ pub enum RunningError {
     },
     /// A process holds the lock, but it is unknown which.
     #[error(
-        "a process holds {lock}, but daemon/daemon.pid does not name it; nothing was signalled \
+        "a process holds {lock}, but {pid_file} does not name it; nothing was signalled \
          (`fuser {lock}` shows which)",
-        lock = terminal::path(.lock)
+        lock = terminal::path(.lock),
+        pid_file = terminal::path(.pid_file)
     )]
     Nameless {
         /// The lock.
         lock: PathBuf,
+        /// The PID file, for people.
+        pid_file: PathBuf,
     },
     /// The lock could not be examined.
     #[error(
@@ -97,7 +100,10 @@ pub async fn find(paths: &TownPaths) -> Result<Holder, RunningError> {
             sleep(POLL).await;
         }
     };
-    let nameless = || Err(RunningError::Nameless { lock: paths.daemon_lock() });
+    let nameless = || {
+        let pid_file = paths.shown(&paths.pid_file()).to_owned();
+        Err(RunningError::Nameless { lock: paths.daemon_lock(), pid_file })
+    };
     timeout(lock::PATIENCE, look).await.unwrap_or_else(|_| nameless())
 }
 

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::last_resort::DISORDERLY;
-use crate::terminal;
+use crate::{terminal, town::paths::TownPaths};
 
 /// The name that the unit has if it is given no other.
 pub const NAME: &str = "gastown-supervisor";
@@ -30,7 +30,7 @@ pub struct Service {
     /// Our program.
     pub program: PathBuf,
     /// The town.
-    pub town: PathBuf,
+    pub paths: TownPaths,
     /// The variables that the supervisor gets, and hands down to the agents that it starts. `PATH` must be among them.
     pub environment: Vec<(String, String)>,
 }
@@ -39,6 +39,27 @@ pub struct Service {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{} cannot be named in a unit: it contains control characters, or is no UTF-8; rename it", terminal::path(.0))]
 pub struct Unnameable(PathBuf);
+
+/// What a unit says of one kind of town.
+struct Words {
+    /// How it goes together with other programs.
+    beside: &'static str,
+    /// Its description, before the town.
+    whose: &'static str,
+    /// Where its log is.
+    log: &'static str,
+    /// The programs that it needs.
+    programs: &'static str,
+}
+
+const BESIDE_GT: &str = "\
+# `gt up` starts the original daemon where no daemon runs. This unit starts first, at boot, and `gt up` leaves it alone. `gt down` stops
+# this supervisor as well, and systemd does not start it again: run `systemctl --user start {name}` before `gt up`.
+# `gastown-supervisor doctor` says which daemon runs, and whether KillMode and linger are as they should be.";
+
+const BESIDE_GT_ON_A_MAC: &str = "
+  `gt up` starts the original daemon where no daemon runs: this one starts first, at login. After `gt down`, which stops it as well:
+";
 
 /// The first version with delays that grow from restart to restart.
 const GROWING_DELAYS: u32 = 254;
@@ -61,8 +82,11 @@ impl Service {
     }
 
     fn systemd(&self, version: Option<u32>) -> Result<String, Unnameable> {
-        let (program, town) = (plain(&self.program)?, plain(&self.town)?);
+        let (option, town) = self.paths.named();
+        let (program, town) = (plain(&self.program)?, plain(&town)?.to_owned());
         let (name, shown) = (&self.name, town.replace('%', "%%"));
+        let Words { beside, whose, log, programs } = self.words();
+        let beside = beside.replace("{name}", name);
         // Variables are not expanded in the first word.
         let (program, town) = (quoted(program), quoted(&town.replace('$', "$$")));
         let environment = self
@@ -85,23 +109,21 @@ impl Service {
 #   systemctl --user enable --now {name}
 #
 # Use `systemctl --user start|stop|restart|reload {name}` from then on; `gastown-supervisor start` and `restart` would run it
-# outside of this unit. Its log: `journalctl --user -u {name}`, and daemon/daemon.log in the town.
+# outside of this unit. Its log: `journalctl --user -u {name}`, and {log}.
 #
-# `gt up` starts the original daemon where no daemon runs. This unit starts first, at boot, and `gt up` leaves it alone. `gt down` stops
-# this supervisor as well, and systemd does not start it again: run `systemctl --user start {name}` before `gt up`.
-# `gastown-supervisor doctor` says which daemon runs, and whether KillMode and linger are as they should be.
+{beside}
 
 [Unit]
-Description=Gas Town supervisor of {shown}
+Description={whose} {shown}
 # It is never given up: the delay between two tries is below.
 StartLimitIntervalSec=0
 
 [Service]
 Type=notify
 NotifyAccess=main
-ExecStart={program} run --town {town}
+ExecStart={program} run {option} {town}
 # Returns when the settings are in force, and fails when they are refused.
-ExecReload={program} reload --town {town}
+ExecReload={program} reload {option} {town}
 # Ready after the first heartbeat, and after 30 s at the latest.
 TimeoutStartSec=2min
 # It stops within 0.4 s.
@@ -118,7 +140,7 @@ KillMode=process
 # An agent that is killed for lack of memory does not stop the others.
 OOMPolicy=continue
 TasksMax=infinity
-# The supervisor and its agents find their programs here: claude, bd, gt, git and tmux must be on PATH. Keys belong into a file that only
+# The supervisor and its agents find their programs here: {programs} must be on PATH. Keys belong into a file that only
 # you can read, with lines like ANTHROPIC_API_KEY=…
 EnvironmentFile=-%h/.config/{name}.env
 {environment}
@@ -130,14 +152,19 @@ WantedBy=default.target
 
     fn launchd(&self) -> Result<String, Unnameable> {
         let string = |text: &str| format!("<string>{}</string>", in_xml(text));
-        let (program, town) = (plain(&self.program)?, plain(&self.town)?);
+        let (option, town) = self.paths.named();
+        let (program, town) = (plain(&self.program)?, plain(&town)?);
         // Only what prevents a start goes to standard error.
         let words =
-            [program, "run", "--detached", "--town", town].map(|word| format!("        {}\n", string(word)));
+            [program, "run", "--detached", option, town].map(|word| format!("        {}\n", string(word)));
         let environment = self
             .variables()?
             .map(|(name, value)| format!("        <key>{}</key>{}\n", in_xml(name), string(value)));
-        let log = self.town.join("daemon/launchd.log");
+        let log = self.paths.daemon_dir().join("launchd.log");
+        let beside = match self.paths.agents_file() {
+            Some(_) => "\n  After a stop:\n",
+            None => BESIDE_GT_ON_A_MAC,
+        };
         Ok(format!(
             "\
 <?xml version=\"1.0\" encoding=\"UTF-8\"?>
@@ -145,9 +172,7 @@ WantedBy=default.target
 <!--
   Made by `gastown-supervisor unit` with launchd as its target. Once it is installed, load it:
   launchctl bootstrap gui/$(id -u) ~/Library/LaunchAgents/{label}.plist
-
-  `gt up` starts the original daemon where no daemon runs: this one starts first, at login. After `gt down`, which stops it as well:
-  launchctl kickstart gui/$(id -u)/{label}
+{beside}  launchctl kickstart gui/$(id -u)/{label}
 -->
 <plist version=\"1.0\">
 <dict>
@@ -176,6 +201,24 @@ WantedBy=default.target
             environment = environment.collect::<String>(),
             log = string(plain(&log)?),
         ))
+    }
+
+    /// What it says of this kind of town.
+    fn words(&self) -> Words {
+        match self.paths.agents_file() {
+            Some(_) => Words {
+                beside: "# `gastown-supervisor doctor` says whether KillMode and linger are as they should be.",
+                whose: "Supervisor of the agents in",
+                log: ".supervisor/supervisor.log beside the file",
+                programs: "tmux and the agents' programs",
+            },
+            None => Words {
+                beside: BESIDE_GT,
+                whose: "Gas Town supervisor of",
+                log: "daemon/daemon.log in the town",
+                programs: "claude, bd, gt, git and tmux",
+            },
+        }
     }
 
     fn variables(&self) -> Result<impl Iterator<Item = (&str, &str)>, Unnameable> {
@@ -215,8 +258,36 @@ mod tests {
     use super::*;
 
     fn service(town: &str) -> Service {
+        of(TownPaths::new(town))
+    }
+
+    fn of(paths: TownPaths) -> Service {
         let environment = vec![("PATH".to_owned(), "/bin:/opt/a b".to_owned())];
-        Service { name: NAME.into(), program: "/opt/bin/gs".into(), town: town.into(), environment }
+        Service { name: NAME.into(), program: "/opt/bin/gs".into(), paths, environment }
+    }
+
+    #[test]
+    fn a_town_of_one_file_names_it_and_nothing_of_gas_town() {
+        let service = of(TownPaths::of_file(Path::new("/srv/a b/agents.toml")).unwrap());
+        let unit = service.text(Kind::Systemd(None)).unwrap();
+        for line in [
+            "Description=Supervisor of the agents in /srv/a b/agents.toml",
+            "ExecStart=/opt/bin/gs run --file \"/srv/a b/agents.toml\"",
+            "ExecReload=/opt/bin/gs reload --file \"/srv/a b/agents.toml\"",
+        ] {
+            assert!(unit.lines().any(|it| it == line), "{line}\n{unit}");
+        }
+        let plist = service.text(Kind::Launchd).unwrap();
+        let arguments = ["run", "--detached", "--file", "/srv/a b/agents.toml"];
+        let arguments = arguments.map(|word| format!("        <string>{word}</string>\n")).concat();
+        assert!(plist.contains(&arguments), "{plist}");
+        assert!(plist.contains("<string>/srv/a b/.supervisor/launchd.log</string>"), "{plist}");
+        for text in [unit, plist] {
+            assert!(
+                !text.contains("gt ") && !text.contains("daemon/") && !text.contains("Gas Town"),
+                "{text}"
+            );
+        }
     }
 
     #[test]

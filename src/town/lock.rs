@@ -1,4 +1,5 @@
-//! The daemon lock: `daemon/daemon.lock`, which alone decides which process supervises the town.
+//! The daemon lock: `daemon/daemon.lock`, or `.supervisor/lock` in a town of one file, which alone decides which process supervises
+//! the town.
 //!
 //! An exclusive `flock(2)`, as Gas Town 0.2.6 to 0.3 takes and probes it. Held for the life of the process and never
 //! deleted: a deleted lock file would let a second supervisor lock a new one. The PID file is only read for the message.
@@ -16,7 +17,7 @@ use fs4::{FileExt, TryLockError};
 use super::{
     hold,
     opening::{self, Whose},
-    original,
+    original, own_directory,
     paths::TownPaths,
     pid,
 };
@@ -58,6 +59,17 @@ pub enum LockError {
         /// The operating system's reason.
         source: io::Error,
     },
+    /// The directory of our own state, which has the lock, is none, or another user's.
+    #[error(
+        "{} cannot be used: {source}; the supervisor needs a directory of that name: move it away, or run it as its owner",
+        terminal::path(.path)
+    )]
+    OwnDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: io::Error,
+    },
 }
 
 fn who(pid: Option<u32>) -> String {
@@ -68,12 +80,12 @@ fn original(pid: Option<u32>) -> String {
     pid.and_then(original::running_as).map(|it| format!(": {it}")).unwrap_or_default()
 }
 
-/// Takes the lock, trying for `patience` (normally [`PATIENCE`]); creates `daemon/` and the file when missing.
+/// Takes the lock, trying for `patience` (normally [`PATIENCE`]); creates the directory and the file when missing.
 /// Blocks the thread meanwhile.
 pub fn acquire(town: &TownPaths, patience: Duration) -> Result<DaemonLock, LockError> {
     let path = town.daemon_lock();
     let unusable = |source| LockError::Unusable { path: path.clone(), source };
-    fs::create_dir_all(town.daemon_dir()).map_err(unusable)?;
+    prepare(town)?;
     let deadline = Instant::now() + patience;
     loop {
         // Opened for each try: the lock of a file that was deleted meanwhile excludes no other process.
@@ -90,6 +102,20 @@ pub fn acquire(town: &TownPaths, patience: Duration) -> Result<DaemonLock, LockE
             Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }
     }
+}
+
+/// Creates the directory of the lock.
+fn prepare(town: &TownPaths) -> Result<(), LockError> {
+    let directory = town.daemon_dir();
+    if !own_directory::is(&directory) {
+        return fs::create_dir_all(directory)
+            .map_err(|source| LockError::Unusable { path: town.daemon_lock(), source });
+    }
+    own_directory::prepare(&directory)
+        .map_err(|source| LockError::OwnDirectory { path: directory.clone(), source })?;
+    // Without it git lists the directory, and everything works.
+    let _ = own_directory::hide(&directory);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -160,5 +186,24 @@ mod tests {
         fs::write(dir.path().join("daemon"), "a file").unwrap();
         let error = acquire(&town, PATIENCE).unwrap_err().to_string();
         assert!(error.contains("daemon/daemon.lock cannot be locked: "), "{error}");
+    }
+
+    #[test]
+    fn in_a_town_of_one_file_it_is_in_a_directory_of_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let town = TownPaths::of_file(&dir.path().join("agents.toml")).unwrap();
+        drop(acquire(&town, PATIENCE).unwrap());
+        assert_eq!(fs::read_to_string(dir.path().join(".supervisor/.gitignore")).unwrap(), "*\n");
+        let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
+        assert_eq!(names, [".supervisor"]);
+        fs::remove_dir_all(dir.path().join(".supervisor")).unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), dir.path().join(".supervisor")).unwrap();
+        let error = acquire(&town, PATIENCE).unwrap_err().to_string();
+        assert!(
+            error.contains(".supervisor cannot be used: it is a symbolic link, not a directory; "),
+            "{error}"
+        );
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
     }
 }

@@ -54,6 +54,14 @@ impl TownPaths {
         self.file.as_ref().map(|name| self.root.join(name))
     }
 
+    /// The option of our command that names this town, and its value.
+    pub fn named(&self) -> (&'static str, PathBuf) {
+        match self.agents_file() {
+            Some(file) => ("--file", file),
+            None => ("--town", self.root.clone()),
+        }
+    }
+
     /// The file with our settings.
     pub fn settings_file(&self) -> PathBuf {
         self.agents_file().unwrap_or_else(|| self.supervisor_json())

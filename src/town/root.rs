@@ -1,8 +1,10 @@
-//! Root: which directory is the town.
+//! Root: which town is meant, and of which kind it is.
 //!
-//! The rule of Gas Town 0.2.6 to 0.3 (`internal/workspace/find.go`): `--town`, `GT_TOWN_ROOT`, `GT_ROOT`, then up
-//! from the working directory. A wrong name is an error, never a reason to search elsewhere and supervise another
-//! town. The disk is read only through [`Status`]; [`find_here`] uses the real disk and this process's variables.
+//! `--file` names a file that is a town, `--town` a directory. Then, by the rule of Gas Town 0.2.6 to 0.3
+//! (`internal/workspace/find.go`), `GT_TOWN_ROOT` and `GT_ROOT`, the variable that agents of a town of one file have, and up from the
+//! working directory: a directory with `mayor/town.json` is a Gas Town, one with `agents.toml` a town of one file, and none is both. A
+//! wrong name is an error, never a reason to search elsewhere and supervise another town. The disk is read only through [`Status`];
+//! [`find_here`] uses the real disk and this process's variables.
 
 use std::{
     io,
@@ -11,6 +13,18 @@ use std::{
 
 use super::{files::Disk, paths::TownPaths};
 use crate::terminal;
+
+/// The name of a file that is a town, where none is named.
+pub const AGENTS_FILE: &str = "agents.toml";
+
+/// The variable by which an agent of a town of one file knows its town: that file, or its directory.
+pub const TOWN_VARIABLE: &str = "SUPERVISOR_TOWN";
+
+/// The variables by which an agent of a Gas Town knows its town, in order of weight.
+pub const GAS_TOWN_VARIABLES: [&str; 2] = ["GT_TOWN_ROOT", "GT_ROOT"];
+
+/// The file that makes a directory a Gas Town.
+const GAS_TOWN: &str = "mayor/town.json";
 
 /// What is at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,11 +45,35 @@ pub trait Status {
     fn canonical(&self, path: &Path) -> io::Result<PathBuf>;
 }
 
+/// The town that somebody names; neither: the one of the variables, or around the working directory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Named<'a> {
+    /// `--file`: the file that is the town.
+    pub file: Option<&'a Path>,
+    /// `--town`: the directory of the town.
+    pub town: Option<&'a Path>,
+}
+
+impl<'a> Named<'a> {
+    /// The town in this directory, if one is given.
+    pub fn directory(town: Option<&'a Path>) -> Self {
+        Named { town, file: None }
+    }
+
+    /// The town that is this file.
+    pub fn file(file: &'a Path) -> Self {
+        Named { file: Some(file), town: None }
+    }
+}
+
 /// Why there is no town.
 #[derive(Debug, thiserror::Error)]
 pub enum RootError {
+    /// Two towns were named.
+    #[error("--file and --town each name a town; give one of them")]
+    Twice,
     /// The named directory does not exist.
-    #[error("{by} names {}, which does not exist; name the directory that holds mayor/town.json", terminal::path(.path))]
+    #[error("{by} names {}, which does not exist; name the directory that holds mayor/town.json{}", terminal::path(.path), or_file(.by))]
     Missing {
         /// `--town` or the variable.
         by: &'static str,
@@ -43,7 +81,7 @@ pub enum RootError {
         path: PathBuf,
     },
     /// A file was named, not a directory.
-    #[error("{by} names {}, which is not a directory; name the directory that holds mayor/town.json", terminal::path(.path))]
+    #[error("{by} names {}, which is not a directory; name the directory that holds mayor/town.json{}", terminal::path(.path), or_file(.by))]
     NotADirectory {
         /// `--town` or the variable.
         by: &'static str,
@@ -51,16 +89,60 @@ pub enum RootError {
         path: PathBuf,
     },
     /// The named directory is not a town.
-    #[error("{by} names {}, which is not a town: it has no mayor/town.json (`gt install` makes a town)", terminal::path(.path))]
+    #[error(
+        "{by} names {}, which is not a town: it has no mayor/town.json (`gt install` makes a town){}",
+        terminal::path(.path),
+        if is_of_gas_town(.by) { "" } else { ", and no agents.toml" }
+    )]
     NotATown {
         /// `--town` or the variable.
         by: &'static str,
         /// The named path.
         path: PathBuf,
     },
+    /// The named file, or the directory that is to have one, does not exist.
+    #[error("{by} names {}, which does not exist", terminal::path(.path))]
+    NoFile {
+        /// `--file` or the variable.
+        by: &'static str,
+        /// The named path.
+        path: PathBuf,
+    },
+    /// A directory was named, and is to be a file.
+    #[error("{by} names {}, which is a directory; name the file in it", terminal::path(.path))]
+    Directory {
+        /// `--file` or the variable.
+        by: &'static str,
+        /// The named path.
+        path: PathBuf,
+    },
+    /// A directory is both kinds of town.
+    #[error(
+        "{} has both {} and mayor/town.json: it is a Gas Town or a town of one file, and not both; move one of the two away",
+        terminal::path(.directory),
+        terminal::path(.file)
+    )]
+    Both {
+        /// The directory.
+        directory: PathBuf,
+        /// The name of the file.
+        file: PathBuf,
+    },
+    /// The nearest file is in a Gas Town.
+    #[error(
+        "{} is inside the Gas Town {}: it is not clear which town is meant; name one, with --file or --town",
+        terminal::path(.file),
+        terminal::path(.town)
+    )]
+    Inside {
+        /// The file.
+        file: PathBuf,
+        /// The root of the Gas Town.
+        town: PathBuf,
+    },
     /// No town was named, and there is none at or above the working directory.
     #[error(
-        "no town at or above {} (no mayor/town.json); go into one, or name it with --town or GT_TOWN_ROOT",
+        "no town at or above {} (no mayor/town.json and no agents.toml); go into one, or name it with --town, --file or GT_TOWN_ROOT",
         terminal::path(.cwd)
     )]
     NotFound {
@@ -80,71 +162,136 @@ pub enum RootError {
     },
 }
 
-/// Finds the town for this process: `explicit`, or the one in its variables, or the one around its working directory.
-pub fn find_here(explicit: Option<&Path>) -> Result<TownPaths, RootError> {
+fn is_of_gas_town(by: &str) -> bool {
+    GAS_TOWN_VARIABLES.contains(&by)
+}
+
+fn or_file(by: &str) -> &'static str {
+    if is_of_gas_town(by) { "" } else { " or agents.toml" }
+}
+
+/// Finds the town for this process: the named one, or the one in its variables, or the one around its working directory.
+pub fn find_here(named: Named<'_>) -> Result<TownPaths, RootError> {
     let cwd = std::env::current_dir().map_err(RootError::WorkingDirectory)?;
     let env = |name: &str| std::env::var(name).ok();
-    Ok(TownPaths::new(find(explicit, &env, &cwd, &Disk)?))
+    find(named, &env, &cwd, &Disk)
 }
 
-/// Finds the town's root, absolute and without symbolic links.
+/// Finds the town, whose root is absolute and without symbolic links.
 ///
-/// `explicit` is `--town`; `env` returns a variable, and an empty one counts as unset; `cwd` is absolute, and
-/// relative names are relative to it.
+/// `env` returns a variable, and an empty one counts as unset; `cwd` is absolute, and relative names are relative to it.
 pub fn find(
-    explicit: Option<&Path>,
+    named: Named<'_>,
     env: &dyn Fn(&str) -> Option<String>,
     cwd: &Path,
     disk: &dyn Status,
-) -> Result<PathBuf, RootError> {
-    find_and_say(explicit, env, cwd, disk).map(|(root, _)| root)
+) -> Result<TownPaths, RootError> {
+    find_and_say(named, env, cwd, disk).map(|(town, _)| town)
 }
 
-/// Like [`find`]; also returns what named it: `--town` or the variable; `None` when it is the one around `cwd`.
+/// Like [`find`]; also returns what named it: the option or the variable; `None` when it is the one around `cwd`.
 pub fn find_and_say(
-    explicit: Option<&Path>,
+    named: Named<'_>,
     env: &dyn Fn(&str) -> Option<String>,
     cwd: &Path,
     disk: &dyn Status,
-) -> Result<(PathBuf, Option<&'static str>), RootError> {
-    let by_variable = |variable| env(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let named_by = explicit.map(|path| ("--town", path.to_owned())).or_else(|| {
-        ["GT_TOWN_ROOT", "GT_ROOT"].into_iter().find_map(|variable| Some((variable, by_variable(variable)?)))
-    });
-    if let Some((by, path)) = named_by {
-        return named(by, &cwd.join(path), disk).map(|root| (root, Some(by)));
+) -> Result<(TownPaths, Option<&'static str>), RootError> {
+    let by_variable = |variable: &&'static str| {
+        let value = env(variable).filter(|value| !value.is_empty())?;
+        Some((*variable, cwd.join(value)))
+    };
+    match named {
+        Named { file: Some(_), town: Some(_) } => return Err(RootError::Twice),
+        Named { file: Some(path), .. } => {
+            let by = "--file";
+            return by_file(by, &cwd.join(path), disk).map(|town| (town, Some(by)));
+        }
+        Named { town: Some(path), .. } => {
+            let by = "--town";
+            return by_directory(by, &cwd.join(path), disk).map(|town| (town, Some(by)));
+        }
+        Named { file: None, town: None } => {}
     }
-    let root = walk(cwd, disk)?.ok_or_else(|| RootError::NotFound { cwd: cwd.to_owned() })?;
-    canonical(&root, disk).map(|root| (root, None))
+    if let Some((by, path)) = GAS_TOWN_VARIABLES.iter().find_map(by_variable) {
+        return by_directory(by, &path, disk).map(|town| (town, Some(by)));
+    }
+    if let Some((by, path)) = by_variable(&TOWN_VARIABLE) {
+        return by_own_variable(by, path, disk).map(|town| (town, Some(by)));
+    }
+    around(cwd, disk).map(|town| (town, None))
 }
 
-fn named(by: &'static str, path: &Path, disk: &dyn Status) -> Result<PathBuf, RootError> {
-    let path = path.to_owned();
-    match kind(&path, disk)? {
-        Kind::Missing => Err(RootError::Missing { by, path }),
-        Kind::File => Err(RootError::NotADirectory { by, path }),
-        Kind::Directory if is_town(&path, disk)? => canonical(&path, disk),
-        Kind::Directory => Err(RootError::NotATown { by, path }),
+/// The town that is this file.
+fn by_file(by: &'static str, path: &Path, disk: &dyn Status) -> Result<TownPaths, RootError> {
+    let directory = path.parent().unwrap_or(path);
+    match kind(path, disk)? {
+        Kind::Missing => Err(RootError::NoFile { by, path: path.to_owned() }),
+        Kind::Directory => Err(RootError::Directory { by, path: path.to_owned() }),
+        Kind::File if is_gas_town(directory, disk)? => Err(both(directory, path)),
+        Kind::File => of_file(path, disk),
     }
 }
 
-/// The nearest town above; inside a worktree the outermost, because a worktree of Gas Town's own source has a
-/// `mayor/town.json` too. Without a town, the nearest directory that contains a `mayor`.
-fn walk(cwd: &Path, disk: &dyn Status) -> Result<Option<PathBuf>, RootError> {
+/// The town in this directory, of either kind; a variable of Gas Town names none but its own.
+fn by_directory(by: &'static str, path: &Path, disk: &dyn Status) -> Result<TownPaths, RootError> {
+    match kind(path, disk)? {
+        Kind::Missing => return Err(RootError::Missing { by, path: path.to_owned() }),
+        Kind::File => return Err(RootError::NotADirectory { by, path: path.to_owned() }),
+        Kind::Directory => {}
+    }
+    let file = path.join(AGENTS_FILE);
+    match (is_gas_town(path, disk)?, kind(&file, disk)? == Kind::File) {
+        (true, true) => Err(both(path, &file)),
+        (true, false) => Ok(TownPaths::new(canonical(path, disk)?)),
+        (false, true) if !is_of_gas_town(by) => of_file(&file, disk),
+        (false, _) => Err(RootError::NotATown { by, path: path.to_owned() }),
+    }
+}
+
+/// The town of one file that is at this path, or in this directory.
+fn by_own_variable(by: &'static str, path: PathBuf, disk: &dyn Status) -> Result<TownPaths, RootError> {
+    let file = match kind(&path, disk)? {
+        Kind::Directory => path.join(AGENTS_FILE),
+        Kind::Missing | Kind::File => path,
+    };
+    by_file(by, &file, disk)
+}
+
+/// The nearest town at or above this directory.
+///
+/// Inside a worktree it is the outermost Gas Town, because a worktree of Gas Town's own source has a `mayor/town.json` too. A file in
+/// a Gas Town is refused: agents of one work in directories of others, which may have such a file. Without a town, it is the nearest
+/// directory that contains a `mayor`.
+fn around(cwd: &Path, disk: &dyn Status) -> Result<TownPaths, RootError> {
     let in_worktree = inside_worktree(cwd);
-    let (mut town, mut fallback) = (None, None);
-    for dir in cwd.ancestors() {
-        if is_town(dir, disk)? {
-            town = Some(dir.to_owned());
+    let (mut town, mut own, mut fallback) = (None, None, None);
+    for directory in cwd.ancestors() {
+        let is_town = is_gas_town(directory, disk)?;
+        if own.is_none() && kind(&directory.join(AGENTS_FILE), disk)? == Kind::File {
+            own = Some(directory);
+        }
+        if is_town {
+            town = Some(directory);
             if !in_worktree {
                 break;
             }
         }
-        if fallback.is_none() && kind(&dir.join("mayor"), disk)? == Kind::Directory {
-            fallback = Some(dir.to_owned());
+        if fallback.is_none() && kind(&directory.join("mayor"), disk)? == Kind::Directory {
+            fallback = Some(directory);
         }
     }
-    Ok(town.or(fallback))
+    match (town, own) {
+        (Some(town), Some(own)) if own == town => Err(both(town, &town.join(AGENTS_FILE))),
+        (Some(town), Some(own)) if own.starts_with(town) => {
+            Err(RootError::Inside { file: own.join(AGENTS_FILE), town: town.to_owned() })
+        }
+        (Some(town), _) => Ok(TownPaths::new(canonical(town, disk)?)),
+        (None, Some(own)) => of_file(&own.join(AGENTS_FILE), disk),
+        (None, None) => {
+            let root = fallback.ok_or_else(|| RootError::NotFound { cwd: cwd.to_owned() })?;
+            Ok(TownPaths::new(canonical(root, disk)?))
+        }
+    }
 }
 
 fn inside_worktree(path: &Path) -> bool {
@@ -155,8 +302,13 @@ fn inside_worktree(path: &Path) -> bool {
     names.any(|name| name == "polecats" || name == "crew") && names.next().is_some()
 }
 
-fn is_town(dir: &Path, disk: &dyn Status) -> Result<bool, RootError> {
-    Ok(kind(&dir.join("mayor/town.json"), disk)? == Kind::File)
+fn both(directory: &Path, file: &Path) -> RootError {
+    let file = file.file_name().map_or_else(|| file.to_owned(), PathBuf::from);
+    RootError::Both { directory: directory.to_owned(), file }
+}
+
+fn is_gas_town(directory: &Path, disk: &dyn Status) -> Result<bool, RootError> {
+    Ok(kind(&directory.join(GAS_TOWN), disk)? == Kind::File)
 }
 
 fn kind(path: &Path, disk: &dyn Status) -> Result<Kind, RootError> {
@@ -167,151 +319,13 @@ fn canonical(path: &Path, disk: &dyn Status) -> Result<PathBuf, RootError> {
     disk.canonical(path).map_err(|source| RootError::Unreadable { path: path.to_owned(), source })
 }
 
-#[cfg(test)]
-pub(crate) mod paper {
-    use super::*;
-
-    /// Files by path; their parents are directories.
-    pub struct Paper(pub &'static [&'static str]);
-
-    impl Status for Paper {
-        fn kind(&self, path: &Path) -> io::Result<Kind> {
-            if path.starts_with("/locked") {
-                return Err(io::ErrorKind::PermissionDenied.into());
-            }
-            Ok(if self.0.iter().any(|file| Path::new(file) == path) {
-                Kind::File
-            } else if self.0.iter().any(|file| Path::new(file).starts_with(path)) {
-                Kind::Directory
-            } else {
-                Kind::Missing
-            })
-        }
-
-        fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
-            // What is below `/link` is that of `/own`.
-            let linked = path.strip_prefix("/link").map(|rest| Path::new("/own").join(rest));
-            Ok(linked.unwrap_or_else(|_| path.to_owned()))
-        }
-    }
+/// The town that is this file, in the true path of its directory; a link to a file elsewhere keeps its place.
+fn of_file(path: &Path, disk: &dyn Status) -> Result<TownPaths, RootError> {
+    let no_file = || RootError::NoFile { by: "--file", path: path.to_owned() };
+    let (directory, name) = path.parent().zip(path.file_name()).ok_or_else(no_file)?;
+    TownPaths::of_file(&canonical(directory, disk)?.join(name)).ok_or_else(no_file)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{paper::Paper, *};
-
-    const DISK: Paper = Paper(&[
-        "/gt/mayor/town.json",
-        "/gt/r/polecats/Toast/r/mayor/town.json",
-        "/gt/r/polecats/Toast/r/src/x",
-        "/gt/r/crew/max/src/x",
-        "/gt/inner/mayor/town.json",
-        "/gt/inner/src/x",
-        "/old/mayor/x",
-        "/old/a/mayor/x",
-        "/old/a/b/x",
-        "/odd/mayor/town.json/x",
-        "/file",
-    ]);
-
-    struct Case {
-        name: &'static str,
-        town: Option<&'static str>,
-        env: &'static [(&'static str, &'static str)],
-        cwd: &'static str,
-        expected: Result<&'static str, &'static str>,
-    }
-
-    fn case(
-        name: &'static str,
-        town: Option<&'static str>,
-        env: &'static [(&'static str, &'static str)],
-        cwd: &'static str,
-        expected: Result<&'static str, &'static str>,
-    ) -> Case {
-        Case { name, town, env, cwd, expected }
-    }
-
-    #[test]
-    fn the_search() {
-        for Case { name, town, env, cwd, expected } in [
-            case("the root itself", None, &[], "/gt", Ok("/gt")),
-            case("below it", None, &[], "/gt/r", Ok("/gt")),
-            case("the nearest wins", None, &[], "/gt/inner/src", Ok("/gt/inner")),
-            case("inside a polecat the outermost", None, &[], "/gt/r/polecats/Toast/r/src", Ok("/gt")),
-            case("inside crew the outermost", None, &[], "/gt/r/crew/max", Ok("/gt")),
-            case(
-                "the polecats directory itself is no worktree",
-                None,
-                &[],
-                "/gt/inner/polecats",
-                Ok("/gt/inner"),
-            ),
-            case("nothing", None, &[], "/else/where", Err("no town at or above /else/where")),
-            case("a mayor directory will do", None, &[], "/old", Ok("/old")),
-            case("the nearest mayor directory", None, &[], "/old/a/b", Ok("/old/a")),
-            case("town.json must be a file", None, &[], "/odd/x", Ok("/odd")),
-            case("--town", Some("/gt"), &[], "/old", Ok("/gt")),
-            case("--town relative", Some("inner"), &[], "/gt", Ok("/gt/inner")),
-            case("--town beats the environment", Some("/gt"), &[("GT_TOWN_ROOT", "/nope")], "/", Ok("/gt")),
-            case(
-                "--town missing",
-                Some("/nope"),
-                &[],
-                "/gt",
-                Err("--town names /nope, which does not exist"),
-            ),
-            case(
-                "--town a file",
-                Some("/file"),
-                &[],
-                "/gt",
-                Err("--town names /file, which is not a directory"),
-            ),
-            case(
-                "--town does not walk",
-                Some("/gt/r"),
-                &[],
-                "/gt",
-                Err("--town names /gt/r, which is not a town"),
-            ),
-            case(
-                "--town takes no bare mayor",
-                Some("/old"),
-                &[],
-                "/gt",
-                Err("--town names /old, which is not a town"),
-            ),
-            case(
-                "GT_TOWN_ROOT",
-                None,
-                &[("GT_TOWN_ROOT", "/gt"), ("GT_ROOT", "/gt/inner")],
-                "/old",
-                Ok("/gt"),
-            ),
-            case("GT_ROOT", None, &[("GT_ROOT", "/gt/inner")], "/gt", Ok("/gt/inner")),
-            case("an empty variable is unset", None, &[("GT_TOWN_ROOT", "")], "/gt", Ok("/gt")),
-            case(
-                "a wrong variable is an error",
-                None,
-                &[("GT_ROOT", "/nope")],
-                "/gt",
-                Err("GT_ROOT names /nope"),
-            ),
-            case(
-                "not to be examined",
-                None,
-                &[],
-                "/locked",
-                Err("/locked/mayor/town.json cannot be examined"),
-            ),
-        ] {
-            let env = |key: &str| env.iter().find(|(k, _)| *k == key).map(|(_, value)| (*value).to_owned());
-            match (find(town.map(Path::new), &env, Path::new(cwd), &DISK), expected) {
-                (Ok(root), Ok(expected)) => assert_eq!(root, Path::new(expected), "{name}"),
-                (Err(error), Err(begin)) => assert!(error.to_string().starts_with(begin), "{name}: {error}"),
-                (got, _) => panic!("{name}: {got:?}"),
-            }
-        }
-    }
-}
+#[path = "root_tests.rs"]
+mod tests;

@@ -78,7 +78,8 @@ fn writer(name: &str) -> Option<u32> {
     let (file, tag) = name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.')?;
     let (process, number) = tag.split_once('-')?;
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_ours = file.ends_with(".json") || file.ends_with(".jsonl") || file == "daemon.pid";
+    let is_ours =
+        file.ends_with(".json") || file.ends_with(".jsonl") || file == "daemon.pid" || file == "pid";
     (is_ours && digits(process) && digits(number)).then(|| process.parse().ok())?
 }
 
@@ -115,6 +116,7 @@ mod tests {
         for (name, expected) in [
             (".state.json.4711-0.tmp", Some(4711)),
             (".daemon.pid.4711-12.tmp", Some(4711)),
+            (".pid.4711-0.tmp", Some(4711)),
             (".0c4e.jsonl.4711-0.tmp", Some(4711)),
             (".state.json.AbC123.tmp", None),
             (".state.json.4711.tmp", None),

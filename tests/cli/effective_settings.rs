@@ -78,4 +78,11 @@ fn a_file_is_checked_before_it_is_put_in_place() {
     town.put("new.json", "{\"kill\": {\"grace\": \"5s\"}}");
     town.ask(&["settings", "--check", name]).fine(&format!("{name}: no mistakes\n"));
     assert_eq!(town.ask(&["settings", "--check", "/nowhere/x.json"]).code, Some(1));
+    // Each value is right by itself, and nothing would listen.
+    town.put("new.json", "{\n  \"http\": {\"listen\": \"0.0.0.0:8642\"}}");
+    let apart = town.ask(&["settings", "--check", name]);
+    apart.failed(1, &format!("{name}:2:22: http.listen: 0.0.0.0:8642 is no loopback address"));
+    assert_eq!(apart.stdout, "");
+    town.put("new.json", "{\"http\": {\"listen\": \"0.0.0.0:8642\", \"token_file\": \"/t\"}}");
+    town.ask(&["settings", "--check", name]).fine(&format!("{name}: no mistakes\n"));
 }

@@ -42,6 +42,7 @@ mod lost_town;
 mod mail;
 mod metrics;
 mod operators;
+mod own_town;
 mod page;
 mod refusals;
 mod reload;

@@ -69,6 +69,23 @@ fn a_broken_change_leaves_the_last_good_settings_in_force() {
 }
 
 #[test]
+fn an_address_without_its_token_is_said() {
+    let _among = among_others();
+    let town = Town::new(&[]);
+    town.patrols(&[]);
+    let supervisor = town.start_and_beat();
+    town.settings(json!({"http": {"listen": "0.0.0.0:8642"}, "heartbeat": {"interval": "500ms"}}));
+    let told = town.ask(&["reload"]);
+    told.failed(1, "Error: settings/supervisor.json:1:");
+    let (begins, ends) =
+        ("http.listen: 0.0.0.0:8642 is no loopback address", "; everything else is in force\n");
+    assert!(told.stderr.contains(begins) && told.stderr.ends_with(ends), "{told:?}");
+    town.wait_logged("Settings changed, in force now");
+    town.settings(json!({}));
+    town.ask(&["reload"]).fine(&format!("settings reloaded and in force (PID {})\n", supervisor.pid()));
+}
+
+#[test]
 fn usr1_probes_everything_at_once() {
     let _among = among_others();
     // No heartbeat comes to help, and nothing watches the town's own directory.

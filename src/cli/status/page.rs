@@ -8,7 +8,7 @@ use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use crate::{
     StatusReport,
     control::{
-        report::{AgentReport, Exit, ProblemReport},
+        report::{AgentReport, Exit, ProblemReport, called},
         summary,
     },
     local_time::LocalTime,
@@ -112,7 +112,8 @@ impl Page {
         }
         summary::banners(report, &self.local).iter().for_each(|banner| text.push_str(&format!("{banner}\n")));
         if report.running && silent.is_none() && report.gates.is_none() {
-            text.push_str("It could not be found out in time whether the town or a rig is stopped\n");
+            let what = if report.is_of_one_file() { "the town" } else { "the town or a rig" };
+            text.push_str(&format!("It could not be found out in time whether {what} is stopped\n"));
         }
         text.push_str(&self.problems(&report.problem_list));
         text.push_str(&feed(report));
@@ -203,7 +204,7 @@ impl Page {
         let next = agent.backoff_until.filter(|until| *until > self.local.now());
         let known = |text: &Option<String>| text.clone().unwrap_or("-".to_owned());
         [
-            agent.called().to_owned(),
+            called(&agent.identity).to_owned(),
             agent.session.clone(),
             agent.state.clone(),
             agent.since.map_or("-".to_owned(), |since| self.local.age(since)),

@@ -9,7 +9,7 @@ use super::model::{Model, Row, Sort};
 use crate::{
     cli::status::page,
     control::{
-        report::AgentReport,
+        report::{AgentReport, called},
         summary::{self, Condition},
     },
     local_time::LocalTime,
@@ -130,7 +130,7 @@ fn columns(rows: &[Row<'_>], width: usize, local: &LocalTime, sort: Sort) -> Col
 fn name(agent: &AgentReport, sort: Sort) -> String {
     let own = agent.rig.as_ref().filter(|_| sort == Sort::Rig);
     let own = own.and_then(|rig| agent.identity.strip_prefix(rig.as_str())?.strip_prefix('/'));
-    own.map_or_else(|| agent.called().to_owned(), |own| format!("  {own}"))
+    own.map_or_else(|| called(&agent.identity).to_owned(), |own| format!("  {own}"))
 }
 
 fn since(agent: &AgentReport, local: &LocalTime) -> String {

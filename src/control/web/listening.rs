@@ -124,13 +124,10 @@ async fn plan(deps: &Deps) -> Result<Option<Plan>, String> {
                 }
             }
         }
-        None if !listen.ip().is_loopback() => {
-            return Err(format!(
-                "http.listen: {listen} is no loopback address, and others could read everything: set http.token_file; \
-                 nothing listens until then"
-            ));
-        }
-        None => None,
+        None => match http.refusal() {
+            Some(why) => return Err(format!("http.listen: {why}")),
+            None => None,
+        },
     };
     Ok(Some(Plan { listen, token, closed: None, hosts: http.hosts }))
 }

@@ -1,4 +1,4 @@
-//! The tmux socket of a 1.x town: the name of the server on which `gt` runs all its agents.
+//! The tmux socket of a 1.x town: the name of the server on which `gt` runs all its agents; and that of a town of one file.
 //!
 //! Facts from gt 1.0.1 (`internal/session/registry.go`). A supervisor that uses another server finds none of the agents and
 //! starts a second set. Pure.
@@ -19,6 +19,12 @@ pub fn socket_name(root: &Path, variable: Option<&str>) -> String {
         Some(name) => name.to_owned(),
         None => format!("{}-{}", base(root), hash(root)),
     }
+}
+
+/// The name of the tmux socket of a town that is this file, whose path must be without symbolic links: each file has its own.
+pub fn of_file(file: &Path) -> String {
+    let directory = file.parent().map_or_else(|| "default".to_owned(), base);
+    format!("{directory}-{}", hash(file))
 }
 
 /// The name of the town's server among these sockets in tmux's directory. The first part of the name depends on how the path
@@ -138,6 +144,15 @@ mod tests {
                 false => assert_eq!(name, expected, "{root}"),
             }
         }
+    }
+
+    #[test]
+    fn each_file_has_its_own() {
+        let name = |file: &str| of_file(Path::new(file));
+        let (one, other) = (name("/home/user/gt/agents.toml"), name("/home/user/gt/other.toml"));
+        assert!(one.starts_with("gt-") && other.starts_with("gt-") && one != other, "{one} {other}");
+        assert_ne!(one, socket_name(Path::new("/home/user/gt"), None), "not that of a Gas Town there");
+        assert!(name("/agents.toml").starts_with("default-"));
     }
 
     #[test]

@@ -88,6 +88,13 @@ impl<'a> Entry<'a> {
         Entry { keys, key_at, value_at, raw, ..*self }
     }
 
+    /// The entry at this path of keys below some entries; of several, the last, which counts.
+    pub fn find(entries: &[Entry<'a>], path: &[&str]) -> Option<Entry<'a>> {
+        let (first, rest) = path.split_first()?;
+        let entry = entries.iter().rfind(|entry| entry.key() == *first)?;
+        if rest.is_empty() { Some(entry.clone()) } else { Entry::find(&entry.entries().ok()?, rest) }
+    }
+
     /// A problem about its value.
     pub fn wrong_value(&self, reason: impl Into<String>) -> FileProblem {
         self.problem(self.value_at, reason.into())

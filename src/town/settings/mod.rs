@@ -377,6 +377,16 @@ settings_table! {
     }
 }
 
+impl Http {
+    /// Why nothing may listen there, although each value by itself is right.
+    pub fn refusal(&self) -> Option<String> {
+        let listen = self.listen.filter(|listen| self.token_file.is_none() && !listen.ip().is_loopback())?;
+        Some(format!(
+            "{listen} is no loopback address, and others could read everything: set http.token_file; nothing listens until then"
+        ))
+    }
+}
+
 impl Settings {
     /// The defaults in a town of this dialect.
     pub fn of(dialect: Dialect) -> Self {

@@ -66,10 +66,13 @@ pub fn origins(dialect: Dialect, sources: Sources<'_>, problems: &[FileProblem])
 /// The keys of a file that have no keys below them, and where each is. A file that cannot be read has none.
 fn leaves(source: Option<Source<'_>>) -> Vec<(String, String)> {
     let Some((path, bytes)) = source else { return Vec::new() };
+    places(path, &document::open(path, bytes).unwrap_or_default())
+}
+
+/// The keys among these entries of a file that have no keys below them, and where each is.
+pub fn places(path: &Path, entries: &[Entry<'_>]) -> Vec<(String, String)> {
     let mut all = Vec::new();
-    for entry in document::open(path, bytes).unwrap_or_default() {
-        add_leaves(&entry, path, &mut all);
-    }
+    entries.iter().for_each(|entry| add_leaves(entry, path, &mut all));
     all
 }
 

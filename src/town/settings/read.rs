@@ -53,6 +53,14 @@ pub struct Sources<'a> {
     pub town: Option<Source<'a>>,
 }
 
+/// What does not go together in our own file, although each value by itself is right: the rest of it is in force. `None` where the file
+/// has mistakes.
+pub fn contradiction(file: &Path, bytes: &[u8]) -> Option<FileProblem> {
+    let ours = Sources { ours: Some((file, bytes)), ..Sources::default() };
+    let why = resolve(Dialect::default(), ours).ok()?.settings.http.refusal()?;
+    Some(Entry::find(&document::open(file, bytes).ok()?, &["http", "listen"])?.wrong_value(why))
+}
+
 /// Merges the files. For each key, ours beats the town's settings, which beat the shared file, which beats the default of
 /// this dialect. Any mistake in ours is an error.
 pub fn resolve(dialect: Dialect, sources: Sources<'_>) -> Result<Resolved, SettingsError> {
