@@ -1,7 +1,7 @@
 //! Programs: reads a town's agent settings and finds the program of an agent, through the ports.
 //!
 //! [`resolve`](super::program::resolve()) makes the choice; here are only the four files and `PATH`. An error in a
-//! file is reported once per change, and the rest of the file is used.
+//! file is reported once per change, and the rest of the file is used. In a town of one file that file says all.
 
 use std::{
     borrow::Borrow,
@@ -25,6 +25,8 @@ use crate::{
     terminal,
     town::{identity::Identity, reading::Reading},
 };
+
+pub mod standing;
 
 /// The settings files that were broken when last read, and the agents that got another program than the configured
 /// one. Probes read them again until they are correct. Clones share it.
@@ -76,6 +78,12 @@ pub async fn find(deps: &Deps, spec: &AgentSpec) -> Resolution {
 /// The same for who only asks: nothing is reported of the agent.
 pub async fn peek(deps: &Deps, spec: &AgentSpec) -> Resolution {
     let (paths, dialect) = (&deps.paths, deps.dialect());
+    if !dialect.is_gas_town() {
+        return match deps.standing(&spec.identity) {
+            Some(said) => standing::of(deps, &said).await,
+            None => standing::of_nobody(),
+        };
+    }
     let town = Sources {
         config: read(deps, &paths.town_settings(), |bytes| parse_town(dialect, bytes)).await,
         agents: read(deps, &paths.agent_presets(), |bytes| parse_agents(dialect, bytes)).await,

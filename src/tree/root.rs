@@ -294,12 +294,15 @@ impl RootState {
         let agents = AgentSpec::of_town(deps).into_iter().map(|spec| spec.identity);
         let agents = agents.filter(|it| it.wanted(&settings) != Wanted::OnRequest);
         all.extend(agents.map(|identity| self.agent(identity)));
+        all.extend([deaths::child(deps), accounts::child(deps)]);
+        if deps.dialect().facts().has_gt {
+            all.extend([
+                mail::child(deps, answers),
+                feed::child(deps, &self.plan.fs_watcher),
+                convoy::child(deps, &self.plan.fs_watcher),
+            ]);
+        }
         all.extend([
-            deaths::child(deps),
-            accounts::child(deps),
-            mail::child(deps, answers),
-            feed::child(deps, &self.plan.fs_watcher),
-            convoy::child(deps, &self.plan.fs_watcher),
             activity::child(deps),
             (self.plan.control)(myself.clone()),
             (self.plan.alerts)(root_answers(myself.clone())),

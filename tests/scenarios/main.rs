@@ -35,6 +35,7 @@ mod lives;
 mod mass_deaths;
 mod memory;
 mod operators;
+mod own_starts;
 mod polecats;
 mod questions;
 mod races;

@@ -41,7 +41,7 @@ impl RootState {
         reading: Option<Box<TownReading>>,
     ) -> Result<(), ActorProcessingErr> {
         let heartbeat = self.reading.take().flatten();
-        if let Some(reading) = reading {
+        if let Some(reading) = reading.filter(|_| self.plan.deps.dialect().is_gas_town()) {
             let (settings, plans) = self.town.update(*reading, &self.plan.deps);
             if let Some(settings) = settings {
                 self.put_in_force(settings);
@@ -66,7 +66,7 @@ impl RootState {
 
     /// Reads role beads ahead, or role files, so that no start waits for `bd`; one reading at a time.
     fn read_role_beads(&mut self) {
-        if self.reading_role_beads {
+        if self.reading_role_beads || !self.plan.deps.dialect().facts().has_gt {
             return;
         }
         self.reading_role_beads = true;
