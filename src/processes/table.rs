@@ -45,6 +45,12 @@ impl SystemProcesses {
     pub fn new() -> Self {
         SystemProcesses::default()
     }
+
+    /// The process that has the terminal of this one, such as the program in the foreground of a pane's shell; this process itself
+    /// when no other has it. `None` when it has ended.
+    pub async fn foreground(&self, of: u32) -> Option<Invocation> {
+        spawn_blocking(move || source::foreground(of)).await.ok().flatten()
+    }
 }
 
 #[async_trait]

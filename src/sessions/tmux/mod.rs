@@ -60,6 +60,7 @@ mod settling;
 mod subprocess;
 mod target;
 mod version;
+pub mod visiting;
 mod words;
 
 /// The time limit for giving the keys back.
