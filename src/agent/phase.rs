@@ -153,6 +153,10 @@ impl Why {
             State::Stopping { hold: None, .. } => {
                 Why::new("idle", "being stopped: it is idle and has no work")
             }
+            State::HeldOnRequest { hold } if hold.down => {
+                let who = hold.by.as_deref().unwrap_or_default();
+                Why::new("down", format!("ended by {who} with the whole town (`down`)"))
+            }
             State::HeldOnRequest { hold: Hold { by: Some(who), until, .. } } => {
                 let until = until.map(|until| format!(" until {}", reason::at_second(until)));
                 Why::new("stopped_by_operator", format!("stopped by {who}{}", until.unwrap_or_default()))

@@ -25,7 +25,7 @@ use super::{
     history::History,
     holds::Hold,
     lifecycle::{Before, Lifecycle, State},
-    requests::Claim,
+    requests::{ByCommand, Claim},
     restart::RestartHistory,
     waits::Wait,
 };
@@ -160,7 +160,22 @@ impl Records {
         self.lives.load(ports).await;
         self.conversations.load(ports).await;
         self.claims.load(ports).await;
+        self.let_go_after_down();
         self.load_histories(ports).await;
+    }
+
+    /// What was ended with the whole town is held by nobody: it ended with the last supervisor, and what was left of that is not done.
+    fn let_go_after_down(&self) {
+        for record in self.agents.lock().values_mut() {
+            if record.hold.as_ref().is_some_and(|hold| hold.down) {
+                self.holds.put(&mut record.hold, None);
+            }
+            let before = record.requests.len();
+            record.requests.retain(|_, claim| !(claim.is_open() && claim.by.as_ref().is_some_and(ByCommand::is_down)));
+            if record.requests.len() != before {
+                self.claims.was_changed();
+            }
+        }
     }
 
     /// As [`Persisted::peek`](crate::ports::persisted::Persisted::peek), for each file of ours, for readers that change nothing.

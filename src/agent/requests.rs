@@ -56,6 +56,9 @@ impl Action {
     }
 }
 
+/// The command that ends a town of one file with all of its agents.
+pub const DOWN: &str = "down";
+
 /// A command of an operator that asks for something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ByCommand {
@@ -77,6 +80,11 @@ pub struct ByCommand {
 }
 
 impl ByCommand {
+    /// Whether the whole town is ended.
+    pub fn is_down(&self) -> bool {
+        self.command == DOWN
+    }
+
     /// The user in short (`anna`).
     pub fn who(&self) -> String {
         self.user.clone().unwrap_or_else(|| format!("uid {}", self.uid))

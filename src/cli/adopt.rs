@@ -21,7 +21,7 @@ use crate::{
         writing::{self, Adopted, FoundSession},
     },
     commands::runner::Runner,
-    service::running,
+    service::{own_town, running},
     terminal,
     town::{
         files::{self, Disk, Files},
@@ -69,15 +69,16 @@ pub fn adopt(arguments: &AdoptArguments) -> anyhow::Result<()> {
     let (paths, file) = one_file::of(town, "adopt", "its agents are made by `gt`")?;
     asked(async {
         let before = Disk.read(&file).await.map_err(|error| anyhow!("{}: {error}", terminal::path(&file)))?;
-        let home = one_file::home();
+        let home = own_town::home();
         let around = Around { directory: paths.root(), home: home.as_deref() };
         let plan = read(&file, &before, around).map_err(anyhow::Error::msg)?;
         let from = from_socket.clone().unwrap_or_else(|| match &plan.socket {
             Socket::Own => Socket::Users,
             named => named.clone(),
         });
-        let is_there = reaches(&from, &plan.socket);
-        let found = found(session, &from).await?;
+        let server = running_sessions::socket(&from, &file);
+        let is_there = server == running_sessions::socket(&plan.socket, &file);
+        let found = found(session, (&from, &server)).await?;
         if !is_there && !anyway {
             bail!("{}", elsewhere(&found, &from, &plan.socket));
         }
@@ -91,16 +92,9 @@ pub fn adopt(arguments: &AdoptArguments) -> anyhow::Result<()> {
     })
 }
 
-/// Whether the session is on the tmux server of the file.
-fn reaches(from: &Socket, own: &Socket) -> bool {
-    running_sessions::socket(own).is_some_and(|own| running_sessions::socket(from) == Some(own))
-}
-
 /// What runs in the session of exactly this name.
-async fn found(name: &str, from: &Socket) -> anyhow::Result<FoundSession> {
-    // There is no other way to say it than these, and the town's own server has nothing but its agents.
-    let socket = running_sessions::socket(from).context("name a tmux server")?;
-    let all = running_sessions::on(&Runner::default(), &socket).await;
+async fn found(name: &str, (from, socket): (&Socket, &Path)) -> anyhow::Result<FoundSession> {
+    let all = running_sessions::on(&Runner::default(), socket).await;
     let all = all.map_err(|why| anyhow!("{from} cannot be asked: {}", terminal::one_line(&why)))?;
     let shown = terminal::one_line(name);
     match all.iter().find(|session| session.name() == name) {

@@ -3,15 +3,20 @@
 use std::{
     env,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context, anyhow, bail};
 
-use super::town::TownArgument;
+use super::{running_sessions, town::TownArgument};
 use crate::{
+    agents_file::plan::{Definition, Plan},
+    commands::runner::Runner,
+    service::own_town,
     terminal,
     town::{
         files::Disk,
+        identity::Identity,
         paths::TownPaths,
         root::{AGENTS_FILE, GAS_TOWN_VARIABLES, Kind, Status, TOWN_VARIABLE},
     },
@@ -87,7 +92,19 @@ pub fn option(file: &Path) -> String {
     }
 }
 
-/// The home of the user, for `~`.
-pub fn home() -> Option<PathBuf> {
-    env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute())
+/// What this file means; an error has every mistake on a line of its own.
+pub async fn plan(file: &Path) -> anyhow::Result<Arc<Plan>> {
+    Ok(own_town::read(&Disk, file).await.map_err(anyhow::Error::msg)?.plan)
+}
+
+/// The name of an agent for people, by its identity.
+pub fn called(identity: &str) -> String {
+    identity.parse::<Identity>().map_or_else(|_| identity.to_owned(), |identity| identity.called())
+}
+
+/// The agents of a plan whose sessions run on its tmux server: the name of each, and its session. An error says why it cannot be asked.
+pub async fn still_running(file: &Path, plan: &Plan) -> Result<Vec<(String, String)>, String> {
+    let all = running_sessions::on(&Runner::default(), &running_sessions::socket(&plan.socket, file)).await?;
+    let runs = |agent: &&Definition| all.iter().any(|session| session.name() == agent.session);
+    Ok(plan.agents.iter().filter(runs).map(|it| (it.name.to_string(), it.session.clone())).collect())
 }

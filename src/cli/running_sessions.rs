@@ -16,6 +16,7 @@ use crate::{
         self,
         visiting::{self, Visited},
     },
+    town::dialect::socket,
 };
 
 /// The program that is asked.
@@ -56,14 +57,15 @@ pub async fn on(commands: &dyn Commands, socket: &Path) -> Result<Vec<Running>, 
     Ok(all)
 }
 
-/// The socket of a server that is named as in `agents.toml`; `None` for the town's own.
-pub fn socket(server: &Socket) -> Option<PathBuf> {
-    Some(match server {
-        Socket::Own => return None,
-        Socket::Users => tmux::Socket::Default.path(),
-        Socket::Named(name) => tmux::Socket::Name(name.clone()).path(),
-        Socket::Path(path) => tmux::Socket::Path(path.clone()).path(),
-    })
+/// The socket of a server that is named as in this file.
+pub fn socket(server: &Socket, file: &Path) -> PathBuf {
+    let socket = match server {
+        Socket::Own => tmux::Socket::Name(socket::of_file(file)),
+        Socket::Users => tmux::Socket::Default,
+        Socket::Named(name) => tmux::Socket::Name(name.clone()),
+        Socket::Path(path) => tmux::Socket::Path(path.clone()),
+    };
+    socket.path()
 }
 
 /// What a session runs: what it was told to run, else what has its terminal now. A program may write something else over its own

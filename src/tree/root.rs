@@ -49,9 +49,12 @@ use crate::{
     },
 };
 
+use going_down::Down;
+
 mod asking;
 mod beating;
 mod following;
+pub mod going_down;
 mod supervised;
 
 /// How often to check whether the PID file was deleted.
@@ -76,6 +79,8 @@ pub enum RootMsg {
     BeatNow,
     /// From the control socket: clear what delays the start of this agent, or of all.
     ClearBackoff(Option<Identity>),
+    /// From the control socket: end all agents of a town of one file, and then the process.
+    GoDown(Box<Down>),
     /// From its timer; one of an earlier generation does nothing.
     HeartbeatDue(u64),
     /// From its timer: the session watch has not scanned for this heartbeat yet.
@@ -137,6 +142,8 @@ pub struct RootPlan {
     pub one_file: Option<OneFile>,
     /// Reports changes of the town's files.
     pub fs_watcher: Arc<dyn FsWatcher>,
+    /// Ends this process, as TERM does.
+    pub ends: Arc<dyn Fn() + Send + Sync>,
     /// This process.
     pub process: Process,
     /// Whether the root may fail when a significant child crashes too often: then it is created again, with
@@ -229,6 +236,7 @@ impl Actor for Root {
             RootMsg::HeartbeatDue(generation) if state.timer.is_latest(generation) => state.begin_heartbeat(),
             RootMsg::HeartbeatDue(_) => {}
             RootMsg::BeatNow => state.begin_heartbeat(),
+            RootMsg::GoDown(down) => state.go_down(*down),
             RootMsg::ClearBackoff(whose) => state.clear_backoff(whose),
             RootMsg::ScanIsLate(number) => state.scan_without_the_watch(number),
             RootMsg::Scanned(number, scan) => state.ask_parts(number, scan),

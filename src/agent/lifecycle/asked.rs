@@ -86,7 +86,12 @@ impl Lifecycle {
         around: Surroundings<'_>,
     ) -> Decision {
         let (by, until) = (asked.by.as_ref().map(ByCommand::who), asked.by.as_ref().and_then(|by| by.until));
-        let hold = Hold { since: around.now.wall, why: asked.why, by, until, hook: None };
+        let down = asked.by.as_ref().is_some_and(ByCommand::is_down);
+        let hold = match &self.state {
+            // Who stopped it meant it alone, and for longer than the town.
+            State::HeldOnRequest { hold } if down => hold.clone(),
+            _ => Hold { since: around.now.wall, why: asked.why, by, until, down, hook: None },
+        };
         let when_idle = asked.by.is_some_and(|by| by.when_idle);
         self.is_accounted_for();
         self.reasons.push(Reason::StopRequested { why: hold.why.clone(), runs: session.is_some() });

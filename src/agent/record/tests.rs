@@ -158,6 +158,7 @@ fn of_one_that_is_no_more_nothing_is_held_or_missed() {
     let (records, mut it) = (records(), Lifecycle::new(RestartHistory::default()));
     step(&mut it, seen(Some(1), 100), 100);
     let hold = Hold {
+        down: false,
         since: at(100).wall,
         why: "stop requested (mail hq-1)".into(),
         by: None,
