@@ -462,11 +462,7 @@ fn a_file_out_of_bounds_is_refused_in_one_breath() {
 fn the_settings_that_are_here() {
     let plan = Plan::default();
     let paths = plan.settings.shown().into_iter().map(|(key, _)| key);
-    let is_here = |path: &String| {
-        let ends = path.match_indices('.').map(|(at, _)| at).chain([path.len()]);
-        ends.map(|end| &path[..end]).all(grammar::is_setting)
-    };
-    let here: Vec<String> = paths.filter(is_here).collect();
+    let here: Vec<String> = paths.filter(|path| grammar::has_meaning(path)).collect();
     let text = here.join("\n") + "\n";
     let expected = include_str!("../../tests/fixtures/agents/settings.txt");
     assert_eq!(text, expected, "tests/fixtures/agents/settings.txt has another list");
@@ -474,6 +470,34 @@ fn the_settings_that_are_here() {
         let (section, key) = line.split_once('.').unwrap();
         let found = mistakes(&format!("{section}.{key} = \"\\u0000\"\n"));
         assert!(!found[0].contains("unknown key"), "{found:?}");
+    }
+}
+
+#[test]
+fn which_whole_paths_have_a_meaning() {
+    for (path, has) in [
+        ("restart.initial_backoff", true),
+        ("start.memory.enabled", true),
+        ("http.listen", true),
+        ("kill.grace", false),
+        ("commands.gt", false),
+        ("start.memory.max", false),
+        ("start.by_gt", false),
+        ("usage_limit.wake_except", false),
+    ] {
+        assert_eq!(grammar::has_meaning(path), has, "{path}");
+    }
+}
+
+#[test]
+fn an_address_that_others_reach_needs_a_token() {
+    let of = |http: &str| mistakes(&format!("[agents.a]\ncommand = \"x\"\n[http]\n{http}\n"));
+    let refused = of("listen = \"0.0.0.0:1\"");
+    let begins = "agents.toml:4:10: http.listen: 0.0.0.0:1 is no loopback address";
+    assert!(refused.len() == 1 && refused[0].starts_with(begins), "{refused:?}");
+    for fine in ["listen = \"127.0.0.1:1\"", "listen = \"0.0.0.0:1\"\ntoken_file = \"/t\"", "hosts = [\"x\"]"]
+    {
+        assert!(of(fine)[0].starts_with("it is read as 1 agent"), "{fine}");
     }
 }
 
