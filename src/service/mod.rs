@@ -257,7 +257,7 @@ async fn supervise(
         alerts: alerts(&deps, problems, process),
         settings: Arc::new(settings_in_force),
         one_file: None,
-        fs_watcher: Arc::new(SystemFsWatcher::new(paths.root())),
+        fs_watcher: Arc::new(SystemFsWatcher::of(paths)),
         process,
         may_fail: true,
     };
