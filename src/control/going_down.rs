@@ -56,7 +56,7 @@ pub(super) async fn take(State(reporter): State<Arc<Reporter>>, peer: Option<Ext
     };
     let user = reporter.users().name(peer.uid).await;
     let (command, at) = (DOWN.to_owned(), deps.now().wall);
-    let by = ByCommand { uid: peer.uid, user, command, at, until: None, when_idle: false };
+    let by = ByCommand { uid: peer.uid, user, command, at, until: None, when_idle: false, of_file: false };
     let standings = deps.standings.borrow().clone();
     let id = || format!("command-{}", deps.jitter.uuid());
     let agents: Vec<_> = standings.agents().map(|identity| (identity.clone(), id())).collect();

@@ -257,7 +257,7 @@ async fn supervise(
         settings: Arc::new(settings_in_force),
         one_file,
         ends: ends(&signals),
-        fs_watcher: Arc::new(SystemFsWatcher::new(paths.root())),
+        fs_watcher: Arc::new(SystemFsWatcher::of(paths)),
         process,
         may_fail: true,
     };

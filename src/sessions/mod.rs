@@ -205,6 +205,12 @@ impl Place {
         shell_words::join(["tmux", "-S", &socket, "attach", "-t", &session])
     }
 
+    /// The shell command with which a person ends exactly this session.
+    pub fn end(&self, session: &str) -> String {
+        let (socket, session) = (self.socket.to_string_lossy(), format!("={session}:"));
+        shell_words::join(["tmux", "-S", &socket, "kill-session", "-t", &session])
+    }
+
     /// Whether a socket named by another program is this one.
     pub fn is_at(&self, socket: &str) -> bool {
         self.socket == Path::new(socket)

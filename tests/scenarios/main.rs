@@ -12,6 +12,7 @@ mod account_lives;
 mod accounts;
 mod activity;
 mod actors;
+mod agents_file;
 mod alerts;
 mod audit;
 mod beads_v1;

@@ -195,7 +195,9 @@ fn may_be_attended_to(asked: &Asked) -> Result<Option<SessionKey>, Reason> {
         // It can be ended in any case, and started when its account can be used again.
         Permission::Denied(why) if why.is_of_account() && asked.action == Action::Stop => {}
         // Who gave a command waits for the answer.
-        Permission::Denied(why) if why.is_of_account() && asked.by.is_none() => {
+        Permission::Denied(why)
+            if why.is_of_account() && !asked.by.as_ref().is_some_and(ByCommand::is_awaited) =>
+        {
             return Err(Reason::RequestPostponed(why.to_string()));
         }
         Permission::Denied(why) => return Err(Reason::RequestRefused(why.clone())),

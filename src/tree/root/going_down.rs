@@ -121,6 +121,7 @@ mod tests {
             at: Timestamp::UNIX_EPOCH,
             until: None,
             when_idle: false,
+            of_file: false,
         };
         let down = Down { by, agents: all.iter().map(|it| (it.clone(), it.to_string())).collect() };
         for (name, asked, over, expected) in [
