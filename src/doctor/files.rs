@@ -294,7 +294,7 @@ impl Examination {
 
     /// The files that the supervisor stores for the next one.
     async fn registers(&mut self, deps: &Deps) {
-        let [claims, conversations, holds, lives, waits, incidents, histories] =
+        let [claims, conversations, holds, lives, waits, incidents, histories, ended] =
             deps.records.peek(deps).await;
         for (there, problem) in [
             claims,
@@ -307,6 +307,7 @@ impl Examination {
             deps.alerts.peek(deps).await,
             incidents,
             histories,
+            ended,
             FeedProgress::new(deps.paths.supervisor_dir()).peek(deps).await,
         ] {
             self.read += usize::from(there);
