@@ -76,6 +76,7 @@ impl Phase {
             State::Alive { .. } | State::Absent { .. } if lifecycle.is_out_of_sight() => Phase::Unknown,
             State::Alive { .. } if lifecycle.has_just_ended() => Phase::Confirming,
             State::Alive { .. } => Phase::Alive,
+            State::Absent { why: NotStarted::Denied(Denial::WaitsForAgent(_)) } => Phase::Waiting,
             State::Absent { why: NotStarted::Denied(_) } => Phase::Paused,
             State::Absent { .. } => Phase::Absent,
             State::Starting { .. } => Phase::Starting,

@@ -76,6 +76,32 @@ pub async fn find(deps: &Deps, spec: &AgentSpec) -> Resolution {
 /// The same for who only asks: nothing is reported of the agent.
 pub async fn peek(deps: &Deps, spec: &AgentSpec) -> Resolution {
     let (paths, dialect) = (&deps.paths, deps.dialect());
+    if let Some(standing) = deps.standing(&spec.identity) {
+        let names =
+            standing.command.split(' ').map(|word| word.rsplit('/').next().unwrap_or(word).to_owned());
+        let program = super::program::AgentProgram {
+            name: "plain".to_owned(),
+            command: "/bin/sh".to_owned(),
+            args: vec!["-c".to_owned(), standing.command.clone()],
+            initial_prompt: None,
+            prompt: super::program::Prompt::None,
+            session_id_env: None,
+            hooks: super::program::Hooks::None,
+            process_names: names.chain(["claude".to_owned()]).collect(),
+            provider: Provider::Generic,
+            ready: super::program::Ready::Delay(std::time::Duration::ZERO),
+            environment: BTreeMap::new(),
+            wrapper: Vec::new(),
+            effort: None,
+        };
+        return Resolution {
+            program,
+            on_path: true,
+            by_role: false,
+            start_command: None,
+            reports: Vec::new(),
+        };
+    }
     let town = Sources {
         config: read(deps, &paths.town_settings(), |bytes| parse_town(dialect, bytes)).await,
         agents: read(deps, &paths.agent_presets(), |bytes| parse_agents(dialect, bytes)).await,

@@ -109,11 +109,16 @@ impl Processes for SystemProcesses {
         }
     }
 
-    async fn end_trees(&self, roots: &[u32], grace: Duration) -> Result<Ended, ProcessesError> {
+    async fn end_trees_with(
+        &self,
+        roots: &[u32],
+        signal: Signal,
+        grace: Duration,
+    ) -> Result<Ended, ProcessesError> {
         let deadline = Instant::now() + grace;
         let asked = targets(roots).await?;
         for target in &asked {
-            target.signal(Signal::TERM);
+            target.signal(signal);
         }
         let _ = timeout_at(deadline, join_all(asked.iter().map(Target::ended))).await;
         let stubborn = asked.iter().filter(|target| target.lives()).count();

@@ -287,6 +287,9 @@ pub trait Sessions: Send + Sync {
     /// Sets session options (`status-style`, `mouse`, …), in order, in one request.
     async fn set_options(&self, name: &str, options: &[(&'static str, String)]) -> Result<(), SessionsError>;
 
+    /// Has exactly this pane stay when its process ends, with its exit status, until [`disarm`](Self::disarm).
+    async fn keep_exit(&self, pane: &PaneTarget) -> Result<(), SessionsError>;
+
     /// Removes what would bring a killed pane back: turns `remain-on-exit` off and unsets the `pane-died` hook.
     async fn disarm(&self, name: &str) -> Result<(), SessionsError>;
 

@@ -40,6 +40,7 @@ mod polecats;
 mod questions;
 mod races;
 mod requests;
+mod restart_words;
 mod role_beads;
 mod seeds;
 mod slots;

@@ -192,11 +192,11 @@ impl Lifecycle {
 fn may_be_attended_to(asked: &Asked) -> Result<Option<SessionKey>, Reason> {
     match &asked.seen.permission {
         Permission::Allowed => {}
-        // It can be ended in any case, and started when its account can be used again.
-        Permission::Denied(why) if why.is_of_account() && asked.action == Action::Stop => {}
+        // It can be ended in any case, and started when that is over.
+        Permission::Denied(why) if why.is_of_starts() && asked.action == Action::Stop => {}
         // Who gave a command waits for the answer.
         Permission::Denied(why)
-            if why.is_of_account() && !asked.by.as_ref().is_some_and(ByCommand::is_awaited) =>
+            if why.is_of_starts() && !asked.by.as_ref().is_some_and(ByCommand::is_awaited) =>
         {
             return Err(Reason::RequestPostponed(why.to_string()));
         }

@@ -19,6 +19,7 @@ use crate::{
     },
 };
 
+mod again;
 mod asked;
 mod lives;
 mod phases;
@@ -107,6 +108,7 @@ fn seen(what: &str, now: Now) -> Observation {
         usage_limit,
         question: what.contains("+asked").then(|| "Trust it?".to_owned()),
         left_to_respawn: what.contains("+left"),
+        exit: None,
         oom_kill: what.contains("+oom").then_some(OOM_KILL),
     }
 }
@@ -133,6 +135,7 @@ fn paced_step(lifecycle: &mut Lifecycle, event: Event, now: Now, pace: Duration)
         now,
         identity: &Identity::Witness("r".parse().unwrap()),
         wanted: Wanted::Always,
+        restart: None,
         policy: &policy,
         confirm: policy.confirm,
         is_respawned: true,

@@ -39,6 +39,7 @@ fn seen(session: Option<u32>, second: u64) -> Event {
         usage_limit: None,
         question: None,
         left_to_respawn: false,
+        exit: None,
         oom_kill: None,
     })
 }
@@ -51,6 +52,7 @@ fn step(lifecycle: &mut Lifecycle, event: Event, second: u64) {
             now: at(second),
             identity: &Identity::Deacon,
             wanted: Wanted::Always,
+            restart: None,
             policy: &policy,
             confirm: policy.confirm,
             is_respawned: false,

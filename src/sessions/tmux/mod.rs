@@ -418,6 +418,11 @@ impl Sessions for Tmux {
         self.for_session(name, &requests, Purpose::Repeatable).await.map(drop)
     }
 
+    async fn keep_exit(&self, pane: &PaneTarget) -> Result<(), SessionsError> {
+        let requests = [request::keep_exit(&self.verified(pane).await?)];
+        self.for_pane(pane, &requests, Purpose::Repeatable).await.map(drop)
+    }
+
     async fn disarm(&self, name: &str) -> Result<(), SessionsError> {
         let session = self.find(name).await?.ok_or_else(|| SessionsError::NoSuchSession(name.to_owned()))?;
         let requests = request::disarm(session.panes.iter().map(|pane| pane.id.as_str()));
