@@ -45,8 +45,11 @@ async fn stop_keeping_panes(deps: &Deps, spec: &AgentSpec) -> Result<(), Session
     }
 }
 
-/// Binds this town's keys on the current server, unless it has them.
+/// Binds this town's keys on the current server, unless it has them. All of them run `gt`.
 pub async fn bind_keys(deps: &Deps) -> Result<(), SessionsError> {
+    if !deps.dialect().facts().has_gt {
+        return Ok(());
+    }
     let server = deps.sessions.server_generation();
     let Some(prefixes) = deps.starts.unbound_on(server) else { return Ok(()) };
     let bindings = appearance::key_bindings(deps.settings().tmux.naming, &prefixes);

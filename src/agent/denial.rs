@@ -133,12 +133,14 @@ pub enum Unwanted {
     RunsAsAcp(u32),
     /// No event waits for the refinery.
     NoPendingEvents,
+    /// Its program or its directory does not exist: nothing is tried before that changes. What is missing, and what to do.
+    Impossible(String),
 }
 
 impl Unwanted {
     /// The code: `no_agent_bead`, `agent_bead_closed`, `no_work`, `agent_resting`, `being_spawned`, `work_closed`, `work_missing`,
-    /// `work_not_hooked`, `work_not_its`, `not_requested`, `superseded`, `on_demand`, `degraded`, `disabled`, `runs_as_acp` or
-    /// `no_pending_events`.
+    /// `work_not_hooked`, `work_not_its`, `not_requested`, `superseded`, `on_demand`, `degraded`, `disabled`, `runs_as_acp`,
+    /// `no_pending_events` or `cannot_start`.
     pub fn code(&self) -> &'static str {
         match self {
             Unwanted::NoAgentBead => "no_agent_bead",
@@ -157,6 +159,7 @@ impl Unwanted {
             Unwanted::Disabled => "disabled",
             Unwanted::RunsAsAcp(_) => "runs_as_acp",
             Unwanted::NoPendingEvents => "no_pending_events",
+            Unwanted::Impossible(_) => "cannot_start",
         }
     }
 }
@@ -191,6 +194,7 @@ impl fmt::Display for Unwanted {
                 write!(f, "it runs as an ACP process, without a session (PID {pid} in mayor/mayor-acp.pid)")
             }
             Unwanted::NoPendingEvents => f.write_str("no pending events in events/refinery"),
+            Unwanted::Impossible(why) => write!(f, "it cannot be started: {why}"),
         }
     }
 }

@@ -14,7 +14,7 @@ use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use self::judge::{Found, Wanted, find, town_of};
 use super::{foreign, programs, spec::AgentSpec};
-use crate::{deps::Deps, processes::Resident};
+use crate::{deps::Deps, processes::Resident, town::identity::Identity};
 
 mod judge;
 pub mod search;
@@ -65,7 +65,7 @@ pub fn forget_old(deps: &Deps) {
 
 async fn search(deps: &Deps, spec: &AgentSpec, at_most: Duration) -> Result<Option<Found>, String> {
     let all = deps.starts.elsewhere.residents(deps, at_most).await.map_err(|error| error.to_string())?;
-    let ours = names_of_this_town(deps, &all).await?;
+    let ours = names_of_this_town(deps, &all, &spec.identity).await?;
     let program = programs::find(deps, spec).await.program;
     let directories = deps.paths.own_directories(deps.dialect(), &spec.identity);
     let wanted =
@@ -74,11 +74,15 @@ async fn search(deps: &Deps, spec: &AgentSpec, at_most: Duration) -> Result<Opti
 }
 
 /// The names of this town in the environments of these processes.
-async fn names_of_this_town(deps: &Deps, all: &[Resident]) -> Result<BTreeSet<String>, String> {
-    let named: BTreeSet<&str> = all.iter().filter_map(town_of).collect();
+async fn names_of_this_town(
+    deps: &Deps,
+    all: &[Resident],
+    agent: &Identity,
+) -> Result<BTreeSet<String>, String> {
+    let named: BTreeSet<&str> = all.iter().filter_map(|it| town_of(it, agent)).collect();
     let mut ours = BTreeSet::new();
     for name in named {
-        let is_ours = foreign::is_this(&*deps.files, deps.paths.root(), Path::new(name)).await;
+        let is_ours = foreign::is_this(&*deps.files, &deps.paths.mark(), Path::new(name)).await;
         if is_ours.map_err(|error| format!("{name}: {error}"))? {
             ours.insert(name.to_owned());
         }

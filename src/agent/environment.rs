@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, path::Path};
 use super::program::AgentProgram;
 use crate::town::{
     dialect::{Dialect, roles},
-    environment::DROPPED,
+    environment::{AGENT, DROPPED, GAS_TOWN, TOWN},
     identity::Identity,
 };
 
@@ -123,14 +123,26 @@ pub fn v1(
     variables
 }
 
-/// The variables to take away from what the tmux server would hand down, given what the agent's session sets.
+/// The environment of an agent in a town of one file, beyond what its tmux server hands down: the variables of its program, which
+/// are those that the file gives, and who it is. `town` is how the town is [named](crate::town::paths::TownPaths::mark).
+pub fn own(identity: &Identity, town: &Path, program: &AgentProgram) -> BTreeMap<String, String> {
+    let mut variables = program.environment.clone();
+    variables.insert(TOWN.to_owned(), town.to_string_lossy().into_owned());
+    variables.insert(AGENT.to_owned(), identity.to_string());
+    variables
+}
+
+/// The variables to take away from what the tmux server would hand down, given what the agent's session sets. From an agent of a town
+/// of one file also those that name a Gas Town: one of its agents may have started that server.
 ///
 /// `TMUX` and `TMUX_PANE` stay: in a pane they are never inherited but made by its own server for this very pane, and
 /// `gt handoff` needs them.
 pub fn to_unset(environment: &BTreeMap<String, String>) -> Vec<&'static str> {
     let made_by_tmux = ["TMUX", "TMUX_PANE"];
+    let of_gas_town = GAS_TOWN.into_iter().filter(|_| environment.contains_key(TOWN));
     DROPPED
         .into_iter()
+        .chain(of_gas_town)
         .filter(|variable| !environment.contains_key(*variable) && !made_by_tmux.contains(variable))
         .collect()
 }
@@ -147,6 +159,34 @@ mod tests {
 
     fn none() -> BTreeMap<String, String> {
         BTreeMap::new()
+    }
+
+    #[test]
+    fn in_a_town_of_one_file_it_is_the_file_s_and_who_it_is() {
+        let environment = BTreeMap::from([
+            ("FOO".to_owned(), "1".to_owned()),
+            ("GIT_DIR".to_owned(), "/g".to_owned()),
+            ("SUPERVISOR_AGENT".to_owned(), "x".to_owned()),
+        ]);
+        let program = AgentProgram { environment, ..preset("claude").unwrap() };
+        let got = own(&"@mayor".parse().unwrap(), Path::new("/t"), &program);
+        let pairs: Vec<String> = got.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(pairs, ["FOO=1", "GIT_DIR=/g", "SUPERVISOR_AGENT=@mayor", "SUPERVISOR_TOWN=/t"]);
+        let unset = to_unset(&got);
+        for (variable, is_unset) in [
+            ("GT_ROOT", true),
+            ("GT_TOWN_ROOT", true),
+            ("BD_ACTOR", true),
+            ("CLAUDECODE", true),
+            ("GIT_DIR", false),
+            ("TMUX", false),
+            ("TMUX_PANE", false),
+            ("FOO", false),
+        ] {
+            assert_eq!(unset.contains(&variable), is_unset, "{variable}");
+        }
+        let gas_town = super::environment(&Identity::Deacon, Path::new("/t"), &program, none());
+        assert!(!to_unset(&gas_town).contains(&"GT_TOWN_ROOT"));
     }
 
     #[test]

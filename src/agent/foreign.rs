@@ -14,12 +14,15 @@ use crate::{
     ports::Ports,
     sessions::scan::Glimpse,
     terminal,
-    town::{files::Files, paths::TownPaths},
+    town::{
+        files::Files,
+        paths::{TownPaths, USUAL_FILE},
+    },
 };
 
 /// The other town that a session belongs to, by the towns its environment names, in order of weight. `None` when it
-/// is this town's or nobody's: the name of a town that no longer exists does not count. An error when that could not
-/// be found out.
+/// is this town's, which is named `root`, or nobody's: the name of a town that no longer exists does not count. An error when that
+/// could not be found out.
 pub async fn other_town(files: &dyn Files, root: &Path, named: &[PathBuf]) -> io::Result<Option<PathBuf>> {
     for town in named.iter().filter(|town| town.is_absolute()) {
         if is_this(files, root, town).await? {
@@ -30,11 +33,20 @@ pub async fn other_town(files: &dyn Files, root: &Path, named: &[PathBuf]) -> io
             Err(error) if is_gone(&error) => continue,
             Err(error) => return Err(error),
         };
-        if files.exists(&TownPaths::new(&there).town_json()).await? {
+        if is_town(files, &there).await? {
             return Ok(Some(there));
         }
     }
     Ok(None)
+}
+
+/// Whether a town of either kind is there. A town of one file may be named by that file.
+async fn is_town(files: &dyn Files, there: &Path) -> io::Result<bool> {
+    if there.extension().is_some_and(|it| it == "toml") && !files.is_dir(there).await? {
+        return Ok(true);
+    }
+    Ok(files.exists(&TownPaths::new(there).town_json()).await?
+        || files.exists(&there.join(USUAL_FILE)).await?)
 }
 
 /// Whether this path names this town.
@@ -57,23 +69,31 @@ fn is_gone(error: &io::Error) -> bool {
 /// Removes from a probe of an agent's session what belongs to another town: nothing is known about that here.
 pub async fn left_out(ports: &Ports, spec: &AgentSpec, glimpse: Glimpse) -> Glimpse {
     let key = spec.problem_key("foreign").critical();
-    let named = match &glimpse {
-        Glimpse::Present(session, _) => session.towns.as_slice(),
-        Glimpse::Absent => &[],
+    let mut named = match &glimpse {
+        Glimpse::Present(session, _) => session.towns.clone(),
+        Glimpse::Absent => Vec::new(),
         Glimpse::Unknown(_) => return glimpse,
     };
-    match other_town(&*ports.files, ports.paths.root(), named).await {
+    if !ports.dialect().is_gas_town() {
+        // What a session does not set has the value of its server: the variable that our sessions set weighs the most.
+        named.reverse();
+    }
+    match other_town(&*ports.files, &ports.paths.mark(), &named).await {
         Ok(None) => {
             ports.problems.clear(&key);
             glimpse
         }
         Ok(Some(town)) => {
             let why = taken_by(&town);
+            let setting = match ports.dialect().is_gas_town() {
+                true => "tmux.socket_name in settings/supervisor.json",
+                false => "socket in the file",
+            };
             ports.problems.report(
                 key,
                 format!(
                     "{}: {why}, in session {} of the same tmux server; it is left alone until one of the towns has a server \
-                     of its own (tmux.socket_name in settings/supervisor.json)",
+                     of its own ({setting})",
                     spec.identity, spec.session
                 ),
             );
@@ -120,6 +140,19 @@ mod tests {
         ] {
             let named: Vec<PathBuf> = named.iter().map(|name| base.join(name)).collect();
             assert_eq!(other_town(&Disk, &ours, &named).await.unwrap(), expected, "{case}");
+        }
+        Disk.replace(&base.join("one/agents.toml"), b"", 0o644).await.unwrap();
+        Disk.replace(&base.join("other.toml"), b"", 0o644).await.unwrap();
+        for (case, own, named, expected) in [
+            ("that of one file, for a Gas Town", "ours", &["one"][..], Some("one")),
+            ("by another file than usual", "ours", &["other.toml"], Some("other.toml")),
+            ("its own file", "other.toml", &["other.toml", "theirs"], None),
+            ("its own directory", "one", &["one", "theirs"], None),
+            ("a Gas Town", "one", &["theirs"], Some("theirs")),
+        ] {
+            let named: Vec<PathBuf> = named.iter().map(|name| base.join(name)).collect();
+            let other = other_town(&Disk, &base.join(own), &named).await.unwrap();
+            assert_eq!(other, expected.map(|name| base.join(name)), "{case}");
         }
         let relative = [PathBuf::from("theirs")];
         assert_eq!(other_town(&Disk, &ours, &relative).await.unwrap(), None, "relative to what?");

@@ -2,7 +2,8 @@
 //!
 //! A wrong "dead" kills a healthy agent. So a name can only show that a process *is* the agent, never that it is not.
 //! The process we started in a pane is the agent whatever its name, and an agent is dead only when nothing but
-//! [shells](is_shell) is left. Everything else is unknown. A silent agent is not dead: the screen is not used here.
+//! [shells](is_shell) is left; one of whose program nothing is known may be a shell itself, and is dead only when that has ended.
+//! Everything else is unknown. A silent agent is not dead: the screen is not used here.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -92,6 +93,8 @@ pub struct ProcessNames {
     names: BTreeSet<String>,
     /// Whether a version number counts as a name: Claude's own installer names the executable by its version.
     or_version: bool,
+    /// Whether the process that we started is the agent also when its name is a shell's.
+    or_shell: bool,
 }
 
 impl ProcessNames {
@@ -101,8 +104,9 @@ impl ProcessNames {
     pub fn new(program: &AgentProgram, of_session: Option<&str>) -> Self {
         let of_session = of_session.unwrap_or_default().split(',').map(str::trim);
         let given = program.process_names.iter().map(String::as_str).chain(of_session);
-        let mut names: BTreeSet<String> =
-            given.map(base_name).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        // Of a program that may be a shell, a shell's name shows nothing: a person's own has it, too.
+        let shows = |name: &&str| !name.is_empty() && !(program.has_any_name && is_shell_name(name));
+        let mut names: BTreeSet<String> = given.map(base_name).filter(shows).map(str::to_owned).collect();
         // The newest dialect knows the most programs; what a session names is taken for what it is.
         let of_command = |name: &String| Provider::of_command(Dialect::V1, name);
         let providers: Vec<Provider> =
@@ -114,7 +118,12 @@ impl ProcessNames {
         if providers.iter().any(|provider| provider.runs_in_node()) {
             names.insert("node".to_owned());
         }
-        ProcessNames { names, or_version }
+        ProcessNames { names, or_version, or_shell: program.has_any_name }
+    }
+
+    /// Whether the process of this pane is the agent for as long as it runs, whatever its name.
+    pub fn are_any_in(&self, pane: &Pane) -> bool {
+        self.or_shell && pane.started_by_us
     }
 
     /// Whether a process of this name (its `comm`, or its executable or `argv[0]` with or without directory) is the
@@ -206,8 +215,8 @@ pub fn agent_pane<'a>(
     let listed = |pane: &&Pane| tree_in(pane, trees).is_some_and(|tree| tree.iter().any(is_agent));
     let started = |pane: &&Pane| {
         let first = tree_in(pane, trees).and_then(<[Process]>::first);
-        pane.started_by_us
-            && first.is_some_and(|it| it.pid == pane.pid && !it.names.is_empty() && !is_shell(it))
+        let is_it = |it: &Process| expected.are_any_in(pane) || !it.names.is_empty() && !is_shell(it);
+        pane.started_by_us && first.is_some_and(|it| it.pid == pane.pid && is_it(it))
     };
     panes.iter().find(started).or_else(|| panes.iter().filter(listed).min_by_key(|pane| pane.number()))
 }
@@ -240,11 +249,14 @@ pub fn liveness(
         let root = tree_in(pane, trees).and_then(<[Process]>::first);
         root.is_some_and(|root| root.age < start_timeout)
     };
-    if panes.iter().filter(|pane| home.is_none_or(|home| pane.id == home)).any(is_young) {
+    let is_home = |pane: &Pane| home.is_none_or(|home| pane.id == home);
+    if panes.iter().filter(|pane| is_home(pane)).any(is_young) {
         return Liveness::Starting;
     }
-    let running = panes.iter().filter_map(|pane| tree_in(pane, trees));
-    let mut others = running.flatten().filter(|process| !is_shell(process));
+    let mut others = panes.iter().flat_map(|pane| {
+        let may_be = move |it: &&Process| !is_shell(it) || expected.or_shell && is_home(pane);
+        tree_in(pane, trees).into_iter().flatten().filter(may_be)
+    });
     match others.next() {
         None => Liveness::Dead,
         Some(process) => match process.names.first() {
@@ -481,6 +493,46 @@ mod tests {
             let at = agent_pane(&backwards, &found, &claude).map(|pane| pane.id.as_str());
             assert_eq!(at, expected, "{case}, listed the other way round");
         }
+    }
+
+    #[test]
+    fn one_of_which_nothing_is_known_lives_while_what_we_started_runs() {
+        let program = AgentProgram {
+            process_names: vec!["run.sh".to_owned(), "sh".to_owned()],
+            provider: Provider::Generic,
+            has_any_name: true,
+            ..preset("claude").unwrap()
+        };
+        let plain = ProcessNames::new(&program, None);
+        let first = |names: &str| Process { pid: 1, ..process(OLD, names) };
+        let unlisted = |pid: u32, name: &str| Liveness::Unlisted { pid, name: name.to_owned() };
+        for (case, ours, tree, beside, home, expected) in [
+            ("a shell", true, Some(first("sh")), None, None, Liveness::Alive),
+            ("a login shell", true, Some(first("-bash")), None, None, Liveness::Alive),
+            ("python", true, Some(first("python3")), None, None, Liveness::Alive),
+            ("no name can be read", true, Some(first("")), None, None, Liveness::Alive),
+            ("it has ended", true, None, None, None, Liveness::Dead),
+            ("it has ended beside a person's shell", true, None, Some("bash"), Some("%1"), Liveness::Dead),
+            ("its pane is gone, a shell is left", true, None, Some("bash"), Some("%9"), Liveness::Dead),
+            (
+                "of somebody's making, by its name",
+                false,
+                Some(first("run.sh bash")),
+                None,
+                None,
+                Liveness::Alive,
+            ),
+            ("a shell of somebody's making", false, Some(first("bash")), None, None, unlisted(1, "bash")),
+            ("that in its pane", false, Some(first("sh")), Some("bash"), Some("%1"), unlisted(1, "sh")),
+            ("an editor of somebody's making", false, Some(first("vim")), None, None, unlisted(1, "vim")),
+        ] {
+            let panes = [Pane { started_by_us: ours, ..pane(1) }, pane(2)];
+            let beside = beside.map(|names| (2, vec![process(OLD, names)]));
+            let found = tree.map(|tree| (1, vec![tree])).into_iter().chain(beside).collect();
+            assert_eq!(liveness(&panes, Ok(&found), &plain, home, TIMEOUT), expected, "{case}");
+        }
+        let young = [(1, vec![Process { age: Duration::ZERO, ..first("bash") }])].into();
+        assert_eq!(liveness(&[pane(1)], Ok(&young), &plain, None, TIMEOUT), Liveness::Starting);
     }
 
     #[test]

@@ -1,19 +1,42 @@
 //! Need: whether an agent that is always wanted and does not run is needed now: what stands in for it, or what it waits for.
 //!
 //! A mayor that runs as an ACP process has no session (Gas Town 1.x, `mayor/mayor-acp.pid`), and a refinery that does not run
-//! is started when an event waits for it (`events/refinery/*.event`). What cannot be read is unknown, and a problem. It must not
-//! act.
+//! is started when an event waits for it (`events/refinery/*.event`). An agent of a town of one file needs its directory and its
+//! program. What cannot be read is unknown, and a problem. It must not act.
 
 use std::io;
 
-use super::{confirmation::Assignment, denial::Unwanted, spec::AgentSpec};
+use super::{confirmation::Assignment, denial::Unwanted, programs, spec::AgentSpec, workplace};
 use crate::{
     deps::Deps,
     operator::pid_file::{self, Named},
-    ports::problems::ProblemKey,
+    ports::problems::{Condition as Lasts, ProblemKey},
     terminal,
     town::identity::Identity,
 };
+
+/// The key of the problem that an agent of a town of one file lacks what its start needs.
+const OBSTACLE: &str = "cannot_start";
+
+/// What an agent of a town of one file lacks to be started: its directory or its program. It is a problem for as long as it lasts, and
+/// no start is tried.
+async fn obstacle(deps: &Deps, spec: &AgentSpec) -> Result<Option<String>, String> {
+    let said = deps.standing(&spec.identity).ok_or(workplace::NOT_SAID)?;
+    let key = spec.problem_key(OBSTACLE);
+    let (key, why) = match workplace::missing(deps, &said).await? {
+        Some(why) => (key.meaning(Lasts::CannotStart), Some(why)),
+        None => {
+            let found = programs::find(deps, spec).await;
+            let missing = (!found.on_path).then(|| programs::standing::missing(&found.program));
+            (key.meaning(Lasts::MissingProgram), missing)
+        }
+    };
+    match &why {
+        Some(why) => deps.problems.report(key, format!("{} cannot be started: {why}", spec.identity)),
+        None => deps.problems.clear(&key),
+    };
+    Ok(why)
+}
 
 /// The key of the problem that the mayor's PID file cannot be used.
 const ACP: &str = "mayor/acp";
@@ -22,6 +45,7 @@ const ACP: &str = "mayor/acp";
 /// started again, whatever wanted it at first.
 pub async fn of(deps: &Deps, spec: &AgentSpec, missed: bool) -> Assignment {
     let why = match &spec.identity {
+        Identity::Own(_) => obstacle(deps, spec).await.map(|why| why.map(Unwanted::Impossible)),
         Identity::Mayor => acp(deps).await.map(|pid| pid.map(Unwanted::RunsAsAcp)),
         identity if !missed && deps.dialect().facts().starts_on_events => match identity.facts().started_on {
             Some(channel) => {
@@ -40,6 +64,9 @@ pub async fn of(deps: &Deps, spec: &AgentSpec, missed: bool) -> Assignment {
 
 /// Notes that the agent runs in a session: what stands in for it does not matter now.
 pub fn is_met(deps: &Deps, spec: &AgentSpec) {
+    if let Identity::Own(_) = &spec.identity {
+        deps.problems.clear(&spec.problem_key(OBSTACLE));
+    }
     if spec.identity == Identity::Mayor {
         deps.problems.clear(ACP);
     }

@@ -23,6 +23,7 @@ use crate::{
     deps::Deps,
     operator::rules::Operation,
     ports::problems::ProblemKey,
+    processes::Process,
     sessions::{
         Pane, PaneTarget, Session, SessionsError,
         death::Death,
@@ -271,16 +272,15 @@ pub async fn locate(deps: &Deps, spec: &AgentSpec) -> (Presence, Option<PaneTarg
 
 /// Whether a session of a scan, which said this of its agent, has no process left that could be the agent, so that a full
 /// probe is worthwhile. Cheap, and proves nothing.
-pub fn may_be_dead(scan: &Scan, session: &str, marks: Option<&Marks>) -> bool {
+pub fn may_be_dead(scan: &Scan, session: &str, names: Option<&ProcessNames>, marks: Option<&Marks>) -> bool {
     let (Ok(sessions), Ok(trees)) = (&scan.sessions, &scan.trees) else {
         return false;
     };
     sessions.get(session).is_some_and(|seen| {
         Marks::panes_in(marks, seen).iter().all(|pane| {
-            pane.dead
-                || trees.get(&pane.pid).is_none_or(|tree| {
-                    tree.iter().all(|process| process.names.is_empty() || is_shell(process))
-                })
+            let is_none = |process: &Process| process.names.is_empty() || is_shell(process);
+            let has_any_name = names.is_some_and(|names| names.are_any_in(pane));
+            pane.dead || trees.get(&pane.pid).is_none_or(|tree| !has_any_name && tree.iter().all(is_none))
         })
     })
 }
@@ -345,6 +345,10 @@ fn unlisted(
         true => format!(
             "{who}: its pane in session {session} is gone, but another program runs there; it is restarted when that ends"
         ),
+        false if !deps.dialect().is_gas_town() => format!(
+            "{who}: cannot tell whether the program in session {session} is the agent, so it is left alone; if it is not, end that \
+             session, and the agent is started"
+        ),
         false => format!(
             "{who}: cannot tell whether the program in session {session} is the agent, so it is left alone; if it is, add \
              its name to process_names in the agent's settings"
@@ -396,6 +400,9 @@ async fn judge(
     let (Liveness::Dead | Liveness::Unlisted { .. }, _) = first else {
         return first;
     };
+    if !deps.dialect().is_gas_town() {
+        return first;
+    }
     // Somebody may have started another agent here and named it in the session's environment.
     match deps.sessions.environment(&spec.session, "GT_PROCESS_NAMES").await {
         Ok(None) | Err(SessionsError::NoSuchSession(_)) => first,

@@ -299,8 +299,9 @@ impl Owner {
     }
 
     fn may_be_dead(&self, scan: &Scan) -> bool {
-        let marks = self.deps.records.marks(&self.spec.identity);
-        observe::may_be_dead(scan, &self.spec.session, marks.as_ref())
+        let (records, identity) = (&self.deps.records, &self.spec.identity);
+        let (names, marks) = (records.process_names(identity), records.marks(identity));
+        observe::may_be_dead(scan, &self.spec.session, names.as_ref(), marks.as_ref())
     }
 
     /// Handles the event of one of its tasks or timers.

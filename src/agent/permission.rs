@@ -119,7 +119,11 @@ fn allowed(permission: Permission) -> Result<(), String> {
     }
 }
 
+/// What keeps the whole town from being started: files of Gas Town.
 async fn town_gates(deps: &Deps) -> Vec<Obstacle> {
+    if !deps.dialect().facts().has_gt {
+        return Vec::new();
+    }
     let estop = present(deps, "gate/estop", &deps.paths.estop(), Denial::EmergencyStop).await;
     let mut gates = vec![estop, shutdown_lock(deps).await];
     if deps.dialect().facts().has_shutting_down_file {

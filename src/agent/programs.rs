@@ -1,7 +1,7 @@
 //! Programs: reads a town's agent settings and finds the program of an agent, through the ports.
 //!
 //! [`resolve`](super::program::resolve()) makes the choice; here are only the four files and `PATH`. An error in a
-//! file is reported once per change, and the rest of the file is used.
+//! file is reported once per change, and the rest of the file is used. In a town of one file that file says all.
 
 use std::{
     borrow::Borrow,
@@ -25,6 +25,8 @@ use crate::{
     terminal,
     town::{identity::Identity, reading::Reading},
 };
+
+pub mod standing;
 
 /// The settings files that were broken when last read, and the agents that got another program than the configured
 /// one. Probes read them again until they are correct. Clones share it.
@@ -76,30 +78,10 @@ pub async fn find(deps: &Deps, spec: &AgentSpec) -> Resolution {
 /// The same for who only asks: nothing is reported of the agent.
 pub async fn peek(deps: &Deps, spec: &AgentSpec) -> Resolution {
     let (paths, dialect) = (&deps.paths, deps.dialect());
-    if let Some(standing) = deps.standing(&spec.identity) {
-        let names =
-            standing.command.split(' ').map(|word| word.rsplit('/').next().unwrap_or(word).to_owned());
-        let program = super::program::AgentProgram {
-            name: "plain".to_owned(),
-            command: "/bin/sh".to_owned(),
-            args: vec!["-c".to_owned(), standing.command.clone()],
-            initial_prompt: None,
-            prompt: super::program::Prompt::None,
-            session_id_env: None,
-            hooks: super::program::Hooks::None,
-            process_names: names.chain(["claude".to_owned()]).collect(),
-            provider: Provider::Generic,
-            ready: super::program::Ready::Delay(std::time::Duration::ZERO),
-            environment: BTreeMap::new(),
-            wrapper: Vec::new(),
-            effort: None,
-        };
-        return Resolution {
-            program,
-            on_path: true,
-            by_role: false,
-            start_command: None,
-            reports: Vec::new(),
+    if !dialect.is_gas_town() {
+        return match deps.standing(&spec.identity) {
+            Some(said) => standing::of(deps, &said).await,
+            None => standing::of_nobody(),
         };
     }
     let town = Sources {

@@ -50,6 +50,7 @@ mod cannot_run;
 mod coming_up;
 mod conversation;
 mod newer;
+mod own;
 mod room;
 mod scope;
 pub mod without_gt;
@@ -172,7 +173,7 @@ impl Start<'_> {
     ) -> Step<Option<StartEnd>> {
         let program = about.program;
         self.note(talk).await;
-        let first = self.first_words(program, site.settings.as_deref(), talk);
+        let first = self.first_words(program, site, talk);
         let session = self.create(program, site, talk, first.as_ref()).await?;
         self.was_resumed(talk);
         let key = kill::key(&session);
@@ -196,6 +197,10 @@ impl Start<'_> {
             Ok(self.up(key.clone(), site.began, talk))
         };
         self.unless_it_cannot_run(&key, program, talk, rest).await
+    }
+
+    fn has_gt(&self) -> bool {
+        self.deps.dialect().facts().has_gt
     }
 
     fn is_asked(&self) -> bool {
@@ -351,13 +356,15 @@ impl Start<'_> {
     async fn program(&self) -> Step<(AgentProgram, Option<String>)> {
         let resolution = programs::find(self.deps, self.spec).await;
         if resolution.on_path {
-            Ok((resolution.program, resolution.start_command))
-        } else {
-            Err(StartEnd::NoProgram(format!(
+            return Ok((resolution.program, resolution.start_command));
+        }
+        Err(StartEnd::NoProgram(match self.deps.dialect().is_gas_town() {
+            true => format!(
                 "its program {:?} is not on PATH; install it or name another agent in settings/config.json",
                 resolution.program.command
-            )))
-        }
+            ),
+            false => programs::standing::missing(&resolution.program),
+        }))
     }
 
     /// Provides the settings through which it calls `gt`, and returns where they are; `None` when it has none.
@@ -427,6 +434,7 @@ impl Start<'_> {
         let (identity, town) = (&self.spec.identity, self.deps.paths.root());
         let own = self.deps.starts.role_beads.of(identity, town);
         let mut environment = match given {
+            _ if !self.has_gt() => environment::own(identity, &self.deps.paths.mark(), program),
             None => environment::environment(identity, town, program, own.env),
             Some(given) => environment::v1(identity, town, program, own.env, given),
         };
@@ -488,8 +496,11 @@ impl Start<'_> {
         }
     }
 
-    /// Step 4: sets the session's appearance for people who attach to it.
+    /// Step 4: sets the session's appearance for people who attach to it; without `gt`, it is theirs.
     async fn dress(&self) {
+        if !self.has_gt() {
+            return;
+        }
         let options = appearance::options(&self.spec.identity, &self.spec.session);
         if let Err(error) = self.deps.sessions.set_options(&self.spec.session, &options).await {
             self.passed_over(&error.to_string());

@@ -1,7 +1,8 @@
 //! Workplace: finds the directory an agent is started in, and creates it where that is our job.
 //!
 //! [`TownPaths`](crate::town::paths::TownPaths) lists the possible directories; this module finds which of them exists. A polecat's must be a git
-//! worktree of its own: elsewhere its git would act on somebody else's repository.
+//! worktree of its own: elsewhere its git would act on somebody else's repository. In a town of one file that file names it, and it is
+//! never created.
 
 use std::{
     io,
@@ -20,6 +21,7 @@ use crate::{
     town::{
         dialect::roles,
         identity::{Identity, Role},
+        standing::Standing,
     },
 };
 
@@ -42,6 +44,14 @@ pub async fn find(deps: &Deps, spec: &AgentSpec) -> Result<PathBuf, StartEnd> {
 
 async fn directory(deps: &Deps, spec: &AgentSpec) -> Result<PathBuf, StartEnd> {
     let identity = &spec.identity;
+    if !deps.dialect().is_gas_town() {
+        let said = deps.standing(identity).ok_or_else(|| StartEnd::Unclear(NOT_SAID.to_owned()))?;
+        return match missing(deps, &said).await {
+            Ok(None) => Ok(said.dir.clone()),
+            Ok(Some(why)) => Err(StartEnd::Impossible(why)),
+            Err(why) => Err(StartEnd::Unclear(why)),
+        };
+    }
     let own = deps.starts.role_beads.of(identity, deps.paths.root());
     let in_files = deps.dialect().facts().roles_in_files;
     if let Some(directory) = own.work_dir {
@@ -88,6 +98,21 @@ async fn directory(deps: &Deps, spec: &AgentSpec) -> Result<PathBuf, StartEnd> {
     }
     let first = candidates.first().map(terminal::path).unwrap_or_default();
     Err(StartEnd::Impossible(format!("its directory {first} does not exist")))
+}
+
+/// Why an agent of a town of one file cannot be started of which that file says nothing any more.
+pub const NOT_SAID: &str = "the file of this town does not say how it is started";
+
+/// Why an agent of a town of one file has no directory, if it has none, and what to do; an error when that could not be found out.
+pub async fn missing(deps: &Deps, said: &Standing) -> Result<Option<String>, String> {
+    match deps.files.is_dir(&said.dir).await {
+        Ok(true) => Ok(None),
+        Ok(false) => Ok(Some(format!(
+            "its directory {} does not exist; create it, or mend dir in the file",
+            terminal::path(&said.dir)
+        ))),
+        Err(error) => Err(format!("{}: {error}", terminal::path(&said.dir))),
+    }
 }
 
 fn unclear(deps: &Deps, path: &Path, error: &io::Error) -> StartEnd {

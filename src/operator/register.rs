@@ -91,6 +91,9 @@ pub fn programs(ports: &Ports) -> Vec<String> {
 }
 
 async fn survey(ports: &Ports, young: Option<Duration>) -> Answer {
+    if !ports.dialect().facts().has_gt {
+        return Ok(Vec::new());
+    }
     tokio::time::timeout(LIMIT, async {
         let mut found: Vec<Operation> = Vec::new();
         for program in programs(ports) {

@@ -29,7 +29,7 @@ pub struct Session {
     pub id: String,
     /// When it was created (tmux knows whole seconds).
     pub created: Timestamp,
-    /// The towns its environment names, in order of weight: `GT_ROOT`, `GT_TOWN_ROOT`. A variable that the session
+    /// The towns its environment names, in order of weight in a Gas Town: `GT_ROOT`, `GT_TOWN_ROOT`, `SUPERVISOR_TOWN`. A variable that the session
     /// does not set has the server's value, as it has for the processes in it.
     pub towns: Vec<PathBuf>,
     /// All its panes, in all its windows, in the server's order.

@@ -9,6 +9,14 @@
 
 use std::process::Command;
 
+/// In the environment of an agent of a town of one file: the town, by its directory, or by its file where that has another name
+/// than usual.
+pub const TOWN: &str = "SUPERVISOR_TOWN";
+/// In the environment of an agent of such a town: who it is.
+pub const AGENT: &str = "SUPERVISOR_AGENT";
+/// The variables by which an agent of a Gas Town knows its town.
+pub const GAS_TOWN: [&str; 2] = ["GT_ROOT", "GT_TOWN_ROOT"];
+
 /// The variables that are dropped.
 pub const DROPPED: [&str; 27] = [
     "GT_ROLE",

@@ -14,6 +14,9 @@ use crate::town::{
     identity::{Identity, RigName, Role},
 };
 
+/// The name that a town of one file is searched for by.
+pub const USUAL_FILE: &str = "agents.toml";
+
 /// The paths of one town.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TownPaths {
@@ -70,6 +73,12 @@ impl TownPaths {
     /// The town's root.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// How the town is named in the environment of its agents: by its root, or by its file where that has another name than usual.
+    pub fn mark(&self) -> PathBuf {
+        let unusual = self.file.as_ref().filter(|name| **name != USUAL_FILE);
+        unusual.map_or_else(|| self.root.clone(), |name| self.root.join(name))
     }
 
     /// A path for people: relative to the root if it is in the town.

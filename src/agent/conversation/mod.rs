@@ -97,6 +97,8 @@ pub enum Fresh {
     UnknownProgram,
     /// Its arguments, or the command of its role, already say which one.
     OwnArguments,
+    /// Only a shell can run its command, which then takes no arguments of ours.
+    NeedsShell,
 }
 
 impl Begun {
@@ -137,6 +139,9 @@ impl std::fmt::Display for Fresh {
             Fresh::NotSafe(why) => write!(f, "its last one was not risked: {why}"),
             Fresh::UnknownProgram => f.write_str("its program has no known way to resume one"),
             Fresh::OwnArguments => f.write_str("its command line has arguments of its own for that"),
+            Fresh::NeedsShell => f.write_str(
+                "its command has syntax of the shell, and only one of plain words can be told to resume one",
+            ),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     processes::{Resident, is_interpreter},
     sessions::Place,
     terminal,
-    town::identity::Identity,
+    town::{environment, identity::Identity},
 };
 
 /// The agent that is searched for.
@@ -43,10 +43,16 @@ struct Inside<'a> {
     is_first: bool,
 }
 
-/// The town in a process's environment.
-pub fn town_of(it: &Resident) -> Option<&str> {
-    let named = ["GT_ROOT", "GT_TOWN_ROOT"].into_iter().filter_map(|name| it.environment.get(name));
+/// The town in a process's environment, by the variables of towns of the kind that this agent is in.
+pub fn town_of<'a>(it: &'a Resident, agent: &Identity) -> Option<&'a str> {
+    let variables = if is_own(agent) { &[environment::TOWN][..] } else { &environment::GAS_TOWN };
+    let named = variables.iter().filter_map(|name| it.environment.get(*name));
     named.map(String::as_str).find(|value| !value.is_empty())
+}
+
+/// Whether its town is one of one file.
+fn is_own(agent: &Identity) -> bool {
+    matches!(agent, Identity::Own(_))
 }
 
 /// Searches for the agent, and then for any of the town's agents on another server than the supervisor's: then the
@@ -61,10 +67,10 @@ pub fn find(all: &[Resident], wanted: Wanted<'_>, place: &Place) -> Option<Found
         });
     }
     all.iter().find_map(|it| {
-        let who = whose(it, wanted.ours)?;
+        let who = whose(it, wanted)?;
         let is_kept = who.role().is_kept();
         let inside = inside(it, all, &who).filter(|_| is_kept)?;
-        if place.server == Some(inside.server) || !(inside.is_first && is_no_helper(it)) {
+        if place.server == Some(inside.server) || !(inside.is_first && is_no_helper(it, wanted)) {
             return None;
         }
         let (runs, lost_server) = shown(it, Some(inside), place);
@@ -99,9 +105,9 @@ fn is_agent(it: &Resident, all: &[Resident], wanted: Wanted<'_>) -> bool {
         given.any(|name| names.matches(&name))
     };
     let is_program = || is_listed(false) || it.command.given_to(base_name(&wanted.program.command)).is_some();
-    match whose(it, wanted.ours) {
+    match whose(it, wanted) {
         Some(who) if who == *wanted.identity => match inside(it, all, &who) {
-            Some(inside) if inside.is_first => is_no_helper(it),
+            Some(inside) if inside.is_first => is_no_helper(it, wanted),
             Some(_) => is_listed(true),
             None => is_program(),
         },
@@ -112,15 +118,26 @@ fn is_agent(it: &Resident, all: &[Resident], wanted: Wanted<'_>) -> bool {
     }
 }
 
-/// Whether it is more than a person's shell in a pane beside the agent's, which has the agent's environment too.
-fn is_no_helper(it: &Resident) -> bool {
+/// Whether it is more than a person's shell in a pane beside the agent's, which has the agent's environment too. One that runs
+/// a script or a command may be the agent in a town of one file.
+fn is_no_helper(it: &Resident, wanted: Wanted<'_>) -> bool {
     let names = it.command.names();
-    !names.is_empty() && !are_shells(&names) && !it.command.comm.starts_with("tmux")
+    let may_be_shell =
+        is_own(wanted.identity) && it.command.arguments.iter().skip(1).any(|word| is_said(word));
+    !names.is_empty() && (may_be_shell || !are_shells(&names)) && !it.command.comm.starts_with("tmux")
+}
+
+/// Whether this argument gives a shell something to run.
+fn is_said(word: &str) -> bool {
+    !word.starts_with('-') || word.starts_with("-c")
 }
 
 /// The agent of this town whose environment a process has: the agent itself, or its child.
-fn whose(it: &Resident, ours: &BTreeSet<String>) -> Option<Identity> {
-    town_of(it).filter(|town| ours.contains(*town))?;
+fn whose(it: &Resident, wanted: Wanted<'_>) -> Option<Identity> {
+    town_of(it, wanted.identity).filter(|town| wanted.ours.contains(*town))?;
+    if is_own(wanted.identity) {
+        return it.environment.get(environment::AGENT)?.parse().ok();
+    }
     let value = |name: &str| it.environment.get(name).map(String::as_str).filter(|value| !value.is_empty());
     let by_role = || {
         let (role, rig) = (value("GT_ROLE")?, value("GT_RIG"));
@@ -141,8 +158,9 @@ fn inside<'a>(it: &'a Resident, all: &[Resident], who: &Identity) -> Option<Insi
     let mut parts = it.environment.get("TMUX")?.rsplitn(3, ',');
     let (_, server, socket) = (parts.next()?, parts.next()?.parse().ok()?, parts.next()?);
     let ancestors = &it.command.ancestors;
+    let variable = if is_own(who) { environment::AGENT } else { "BD_ACTOR" };
     let says =
-        |server: &Resident| server.environment.get("BD_ACTOR").is_some_and(|actor| *actor == who.to_string());
+        |server: &Resident| server.environment.get(variable).is_some_and(|actor| *actor == who.to_string());
     let is_the_agents_own = all.iter().any(|other| other.command.pid == server && says(other));
     let is_first = ancestors.first() == Some(&server);
     (ancestors.contains(&server) && !is_the_agents_own).then_some(Inside { socket, server, is_first })
@@ -250,6 +268,35 @@ mod tests {
             ("an interpreter there", process(1, "node", "node x.js", &[1, 1], ""), false),
         ] {
             assert_eq!(one(it), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn who_is_the_agent_in_a_town_of_one_file() {
+        let ours = "SUPERVISOR_TOWN=/t SUPERVISOR_AGENT=@db";
+        let (at, identity) = (format!("{ours} TMUX=/s/other,{OTHER},0"), "@db".parse().unwrap());
+        let ours = BTreeSet::from(["/t".to_owned()]);
+        for (case, it, expected) in [
+            ("in a pane", process(1, "run.sh", "run.sh", &[OTHER, 1], &at), true),
+            ("a shell that runs a command", process(1, "sh", "/bin/sh -c x", &[OTHER, 1], &at), true),
+            ("a shell that runs a script", process(1, "bash", "bash run", &[OTHER, 1], &at), true),
+            ("a person's shell beside it", process(1, "bash", "-bash", &[OTHER, 1], &at), false),
+            ("another person's shell", process(1, "zsh", "zsh -l", &[OTHER, 1], &at), false),
+            ("its child", process(1, "make", "make", &[9, OTHER, 1], &at), false),
+            ("another agent", process(1, "x", "x", &[OTHER, 1], &at.replace("@db", "@web")), false),
+            ("another town's", process(1, "x", "x", &[OTHER, 1], &at.replace("/t ", "/u ")), false),
+            (
+                "a Gas Town's",
+                process(1, "x", "x", &[OTHER, 1], "GT_ROOT=/t BD_ACTOR=@db TMUX=/s/other,200,0"),
+                false,
+            ),
+            ("only where it works", process(1, "claude", "claude", &[1, 1], ""), false),
+        ] {
+            let program = preset("claude").unwrap();
+            let wanted = Wanted { identity: &identity, program: &program, directories: &[], ours: &ours };
+            let found = find(&[it], wanted, &Place { socket: "/s/own".into(), server: Some(OWN) });
+            let is_it = found.is_some_and(|it| it.text.starts_with("runs where"));
+            assert_eq!(is_it, expected, "{case}");
         }
     }
 

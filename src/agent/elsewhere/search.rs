@@ -6,11 +6,22 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     ports::Ports,
     processes::{ProcessesError, Resident},
+    town::environment,
 };
 
 /// The variables that show which agent a process belongs to.
-const VARIABLES: &[&str] =
-    &["GT_ROOT", "GT_TOWN_ROOT", "BD_ACTOR", "GT_ROLE", "GT_RIG", "GT_POLECAT", "GT_PROCESS_NAMES", "TMUX"];
+const VARIABLES: &[&str] = &[
+    "GT_ROOT",
+    "GT_TOWN_ROOT",
+    "BD_ACTOR",
+    "GT_ROLE",
+    "GT_RIG",
+    "GT_POLECAT",
+    "GT_PROCESS_NAMES",
+    "TMUX",
+    environment::TOWN,
+    environment::AGENT,
+];
 
 /// The time limit of a search: a process that hangs in the kernel can block its reader for ever.
 const LIMIT: Duration = Duration::from_secs(5);

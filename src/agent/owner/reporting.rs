@@ -210,6 +210,9 @@ impl Owner {
         if self.spec.identity.facts().wanted == Wanted::WithWork {
             return self.report_not_brought_back(&text, last_end.as_ref());
         }
+        if !self.deps.dialect().facts().has_gt {
+            return; // nobody has an inbox
+        }
         let body = with_last_end(text, last_end.as_ref());
         let (deps, spec) = (self.deps.clone(), self.spec.clone());
         self.work.run(async move {

@@ -104,6 +104,7 @@ impl Description {
             environment,
             wrapper: if self.wrapper.is_empty() { owned(built_in.wrapper) } else { self.wrapper.clone() },
             effort: None,
+            has_any_name: false,
             command,
         }
     }

@@ -8,6 +8,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+pub mod command;
 pub mod description;
 pub mod file;
 mod json;
@@ -48,6 +49,9 @@ pub struct AgentProgram {
     pub wrapper: Vec<String>,
     /// How hard its model is to think (1.x, `role_effort`); `None` when no file says.
     pub effort: Option<String>,
+    /// Whether nothing is known of it, so that the process which was started in its pane is the agent whatever its name, also
+    /// when that is a shell's.
+    pub has_any_name: bool,
 }
 
 impl AgentProgram {

@@ -364,6 +364,7 @@ fn program(dialect: Dialect, name: &str, provider: Provider) -> AgentProgram {
         environment: variables(built_in.environment),
         wrapper: owned(built_in.wrapper),
         effort: None,
+        has_any_name: false,
     }
 }
 

@@ -46,6 +46,7 @@ fn unwanted() -> Vec<Unwanted> {
         Unwanted::Disabled,
         Unwanted::RunsAsAcp(7),
         Unwanted::NoPendingEvents,
+        Unwanted::Impossible("its directory /d does not exist".into()),
     ]
 }
 

@@ -91,12 +91,15 @@ impl Start<'_> {
         if let Err(why) = kill::kill(self.deps, self.spec, &key).await {
             self.passed_over(&why);
         }
-        match code {
-            Some(code @ (126 | 127)) => StartEnd::NoProgram(format!(
-                "its program {} cannot be run: it ended at once with exit code {code}; run it by hand to see why",
-                program.command
-            )),
-            _ => StartEnd::Ended(key),
+        let Some(code @ (126 | 127)) = code else { return StartEnd::Ended(key) };
+        let why = format!(
+            "its program {} cannot be run: it ended at once with exit code {code}; run it by hand to see why",
+            program.command
+        );
+        match self.deps.dialect().is_gas_town() {
+            true => StartEnd::NoProgram(why),
+            // It was found before: what is missing is something else, and each try counts.
+            false => StartEnd::NeverAppeared(why),
         }
     }
 

@@ -95,7 +95,11 @@ impl Start<'_> {
 
     /// Whether its role continues conversations. What was noted of one that does not is forgotten.
     pub(super) fn keeps_conversation(&self) -> bool {
-        let keeps = self.deps.settings().resume.of(self.spec.identity.role()) == Resume::Same;
+        let keeps = match self.deps.standing(&self.spec.identity) {
+            // A program of which nothing is known has none.
+            Some(said) => said.keeps_conversation && said.preset.is_some(),
+            None => self.deps.settings().resume.of(self.spec.identity.role()) == Resume::Same,
+        };
         if !keeps {
             self.deps.problems.clear(&self.spec.problem_key(PROBLEM));
             self.deps.records.change_conversations(&self.spec.identity, |kept| kept.now = None);
@@ -122,6 +126,9 @@ impl Start<'_> {
         });
         let last = match choice {
             Choice::AsEver => return Ok(Talk::default()),
+            Choice::Fresh(Fresh::OwnArguments) if says_itself && !self.has_gt() => {
+                return Ok(self.fresh(about, Fresh::NeedsShell));
+            }
             Choice::Fresh(why) => return Ok(self.fresh(about, why)),
             Choice::Continue(last) => last,
         };
@@ -171,7 +178,8 @@ impl Start<'_> {
     /// A new conversation.
     pub(super) fn fresh(&self, about: &About<'_>, why: Fresh) -> Talk {
         let mut talk = Talk { begun: Some(Begun::Fresh(why.clone())), way: about.way, ..Talk::default() };
-        let Some(way) = about.way.filter(|_| why != Fresh::OwnArguments) else { return talk };
+        let takes_none = matches!(why, Fresh::OwnArguments | Fresh::NeedsShell);
+        let Some(way) = about.way.filter(|_| !takes_none) else { return talk };
         let id = way.begin.map(|_| self.deps.jitter.uuid());
         let provider = about.program.provider;
         talk.words = id.iter().flat_map(|id| choice::begin(way, id)).collect();

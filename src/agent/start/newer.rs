@@ -8,7 +8,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use super::{Start, conversation::Talk};
+use super::{Site, Start, conversation::Talk};
 use crate::{
     agent::{
         environment::{self, OfPolecat},
@@ -58,14 +58,13 @@ fn first_words(prompt: String, takes_prompt: bool, has_hooks: bool, instead_of_h
 }
 
 impl Start<'_> {
-    /// Its first instruction, given the settings through which it calls `gt`; `None` in January's towns, where all is typed.
-    pub(super) fn first_words(
-        &self,
-        program: &AgentProgram,
-        settings: Option<&Path>,
-        talk: &Talk,
-    ) -> Option<FirstWords> {
+    /// Its first instruction, given what its session is made of; `None` in January's towns, where all is typed. In a town
+    /// of one file that file has it.
+    pub(super) fn first_words(&self, program: &AgentProgram, site: &Site, talk: &Talk) -> Option<FirstWords> {
         let dialect = self.deps.dialect();
+        if !dialect.facts().has_gt {
+            return Some(self.own_first_words(program, site, talk));
+        }
         if !dialect.facts().prompt_is_argument {
             return None;
         }
@@ -75,7 +74,7 @@ impl Start<'_> {
         }
         let role = roles::of(dialect, identity.role());
         let has_hooks = match program.hooks {
-            Hooks::Claude => settings.is_some() || role.hook_settings.is_none(),
+            Hooks::Claude => site.settings.is_some() || role.hook_settings.is_none(),
             Hooks::Own => true,
             Hooks::None => false,
         };

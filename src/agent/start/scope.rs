@@ -10,6 +10,7 @@ use super::Start;
 use crate::{
     commands::{Command, CommandError},
     deps::Deps,
+    ports::problems::ProblemKey,
     town::settings::amount::Amount,
 };
 
@@ -23,21 +24,32 @@ const FAILED_FOR: Duration = Duration::from_secs(10 * 60);
 const PROBLEM: &str = "start.memory.max";
 
 impl Start<'_> {
-    /// The words that run this command with the limit of its role; the command itself where there is none.
+    /// The words that run this command with its own limit or that of its role; the command itself where there is none.
     pub(super) async fn in_a_scope(&self, command: Vec<String>) -> Vec<String> {
         let settings = &self.deps.settings().start.memory;
-        if !settings.max.is_set() {
-            self.deps.problems.clear(PROBLEM);
+        let (key, max, what) = match self.deps.standing(&self.spec.identity) {
+            Some(said) => {
+                let what = format!("{} is started without its limit memory.max", self.spec.identity);
+                (self.spec.problem_key("memory"), said.memory, what)
+            }
+            None => {
+                let what = "agents are started without the limit start.memory.max".to_owned();
+                (ProblemKey::named(PROBLEM), settings.max.of(self.spec.identity.role()), what)
+            }
+        };
+        // One problem of all agents is over only when none has a limit.
+        let is_over = self.has_gt() && !settings.max.is_set() || !self.has_gt() && max.is_none();
+        if is_over {
+            self.deps.problems.clear(&key);
         }
-        let Some(max) = settings.max.of(self.spec.identity.role()) else { return command };
+        let Some(max) = max else { return command };
         match works(self.deps, max).await {
             Ok(()) => {
-                self.deps.problems.clear(PROBLEM);
+                self.deps.problems.clear(&key);
                 scope(max, command)
             }
             Err(why) => {
-                let text = format!("agents are started without the limit start.memory.max: {why}");
-                self.deps.problems.report(PROBLEM, text);
+                self.deps.problems.report(key, format!("{what}: {why}"));
                 command
             }
         }

@@ -1,7 +1,7 @@
 //! Lists: the format in which tmux lists panes, and the parser for it. Pure.
 //!
 //! Fields are separated by `:`, which no session name can contain. The name comes last, so that no character in it
-//! can shift a field. The two paths before it are separated by ` // `, which no path made by a system contains. A
+//! can shift a field. The three paths before it are separated by ` // `, which no path made by a system contains. A
 //! newline in them becomes another control character, because it would end the line, and the session would be
 //! missing. Each line also names the server that answered, so that no list can be mistaken for another server's.
 
@@ -16,7 +16,7 @@ use crate::sessions::{Pane, Session};
 pub const MARK: &str = "@gastown_supervisor";
 
 /// The `-F` format of `list-panes` and `new-session -P`: one line per pane.
-pub const FORMAT: &str = "#{pid}:#{start_time}:#{session_id}:#{session_created}:#{window_id}:#{pane_id}:#{pane_pid}:#{pane_dead}:#{pane_dead_status}:#{@gastown_supervisor}:#{s/\n/\u{1e}/:GT_ROOT} // #{s/\n/\u{1e}/:GT_TOWN_ROOT}:#{session_name}";
+pub const FORMAT: &str = "#{pid}:#{start_time}:#{session_id}:#{session_created}:#{window_id}:#{pane_id}:#{pane_pid}:#{pane_dead}:#{pane_dead_status}:#{@gastown_supervisor}:#{s/\n/\u{1e}/:GT_ROOT} // #{s/\n/\u{1e}/:GT_TOWN_ROOT} // #{s/\n/\u{1e}/:SUPERVISOR_TOWN}:#{session_name}";
 
 /// One incarnation of a tmux server: its process id and when it started (seconds of the epoch).
 pub type Server = (u32, i64);

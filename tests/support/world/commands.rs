@@ -14,6 +14,7 @@ impl Commands for World {
         let kinds = kinds(&command);
         let now = self.time();
         self.state().may_run(now, &command);
+        self.state().may_run_of_gas_town(now, &command);
         let starts = self.starts(&command);
         let special = self.takes_in_gas_town_1(&command);
         let (hangs, fails, takes, missing) = {
@@ -120,6 +121,10 @@ impl Commands for World {
 
     async fn locate(&self, program: &str) -> Option<PathBuf> {
         let state = self.state();
+        if program.contains('/') {
+            let name = program.strip_prefix("/bin/").unwrap_or(program);
+            return state.programs.contains(name).then(|| program.into());
+        }
         state.programs.contains(program).then(|| PathBuf::from("/bin").join(program))
     }
 
@@ -159,6 +164,14 @@ fn kinds(command: &Command) -> Vec<&'static str> {
 }
 
 impl State {
+    /// A town of one file needs nothing of Gas Town, nor `git`.
+    fn may_run_of_gas_town(&mut self, now: std::time::Duration, command: &Command) {
+        let is_own = !self.gas_town.dialect.is_gas_town();
+        if is_own && ["gt", "bd", "git"].contains(&command.program.as_str()) {
+            self.violated(now, format!("`{}` is run in a town of one file", command.line()));
+        }
+    }
+
     /// Whether a command that fails does so after its work; in bad weather, sometimes. Only for commands that remove
     /// a message from the inbox.
     fn breaks_late(&mut self, kinds: &[&str]) -> bool {

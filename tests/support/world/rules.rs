@@ -88,6 +88,9 @@ impl State {
 
     /// The gates of a session's agent, in the order in which the supervisor reads them.
     fn gates(&self, session: &str) -> Vec<Gate> {
+        if !self.gas_town.dialect.is_gas_town() {
+            return Vec::new();
+        }
         let of_crew = || without_gt(session).split_once("-crew-").map(|(rig, _)| rig.to_owned());
         match self.rig_of(session).or_else(of_crew) {
             None if session == MAYOR => vec![Gate::Estop, Gate::Lock],

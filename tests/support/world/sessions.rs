@@ -29,7 +29,7 @@ pub fn shown(name: &str, session: &FakeSession) -> Session {
         panes.insert(0, pane(shell.into(), shell));
     }
     let named = |variable: &&str| session.environment.get(*variable).map(Into::into);
-    let towns = ["GT_ROOT", "GT_TOWN_ROOT"].iter().filter_map(named).collect();
+    let towns = ["GT_ROOT", "GT_TOWN_ROOT", "SUPERVISOR_TOWN"].iter().filter_map(named).collect();
     Session { name: name.to_owned(), id: format!("${}", session.id), created: session.created, towns, panes }
 }
 
