@@ -13,6 +13,7 @@ use crate::{
     ledger::Ledger,
     operator::register::Operations,
     ports::Ports,
+    town::identity::Identity,
 };
 
 /// The ledger and the registers; clones share them.
@@ -54,11 +55,15 @@ impl Deps {
     /// These ports with empty registers.
     pub fn new(ports: Ports) -> Self {
         let directory = ports.paths.supervisor_dir();
+        let agents = Directory::new(ports.problems.clone());
+        if !ports.dialect().facts().has_gt {
+            agents.release(&Identity::Mayor); // there is none whose session could be taken
+        }
         Deps {
             records: Records::new(directory.clone()),
             accounts: Accounts::new(&directory),
             alerts: Alerts::new(&directory),
-            directory: Directory::new(ports.problems.clone()),
+            directory: agents,
             starts: Starts::new(directory, ports.problems.clone()),
             operations: Operations::default(),
             deaths: DeathRegister::default(),

@@ -173,6 +173,37 @@ async fn one_that_ignores_term_is_killed_after_the_grace() {
 }
 
 #[tokio::test]
+async fn another_signal_than_term_may_ask_it_to_end() {
+    let long = Duration::from_secs(30);
+    for (name, script, signal, grace, forced) in [
+        (
+            "INT is handled",
+            "trap 'exit 5' INT; trap '' TERM; echo up; while :; do sleep 1; done",
+            Signal::INT,
+            long,
+            false,
+        ),
+        (
+            "INT is ignored",
+            "trap '' INT; echo up; while :; do sleep 60; done",
+            Signal::INT,
+            Duration::from_millis(300),
+            true,
+        ),
+        ("KILL", "trap '' TERM INT; echo up; while :; do sleep 60; done", Signal::KILL, long, false),
+    ] {
+        let mut pane = Pane::run(script);
+        assert_eq!(pane.line(), "up", "{name}");
+        let began = Instant::now();
+        let ended = SystemProcesses::new().end_trees_with(&[pane.pid()], signal, grace).await.unwrap();
+        assert!(began.elapsed() < Duration::from_secs(10), "{name}: {:?}", began.elapsed());
+        assert_eq!(ended.forced > 0, forced, "{name}: {ended:?}");
+        assert!(!forced || began.elapsed() >= grace, "{name}: {:?}", began.elapsed());
+        assert!(!runs(pane.pid()), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn those_that_obey_cost_no_grace() {
     let mut pane = Pane::run("sleep 60 & echo $!; wait");
     let child = pane.number();

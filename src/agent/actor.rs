@@ -174,7 +174,7 @@ impl AgentState {
                 }
             }
             Broadcast::TownChanged => {
-                agent.owner.wake_start();
+                agent.owner.town_changed();
                 if role.is_worth_a_probe(Occasion::TownChange, &agent.owner) {
                     self.probe(None, None);
                 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     denial::{Denial, Unwanted},
+    ended::Exit,
     oom::OomKill,
 };
 use crate::{
@@ -138,6 +139,8 @@ pub struct Observation {
     /// Whether its process ended with exit status 0 where that is normal: an agent that leaves to be
     /// [respawned](crate::town::dialect::Facts::respawned).
     pub left_to_respawn: bool,
+    /// How its process ended, where its report or what is left of it shows that it did; only of an agent that a file says something of.
+    pub exit: Option<Exit>,
     /// That the kernel killed it for want of memory, where its end and the kernel's counters say so.
     pub oom_kill: Option<OomKill>,
 }
@@ -200,6 +203,25 @@ pub enum ConfirmOutcome {
     Death,
     /// It cannot be decided yet, and why.
     Unclear(String),
+}
+
+impl ConfirmOutcome {
+    /// Whether it ended and nobody stopped it, whatever follows from that.
+    pub fn is_its_own_end(&self) -> bool {
+        match self {
+            ConfirmOutcome::Paused(_)
+            | ConfirmOutcome::Unwanted(_)
+            | ConfirmOutcome::UsageLimit(_)
+            | ConfirmOutcome::Question(_)
+            | ConfirmOutcome::CleanExit
+            | ConfirmOutcome::Death => true,
+            ConfirmOutcome::Back(_)
+            | ConfirmOutcome::AtWork(_)
+            | ConfirmOutcome::StoppedByHand(_)
+            | ConfirmOutcome::BeingRemoved
+            | ConfirmOutcome::Unclear(_) => false,
+        }
+    }
 }
 
 /// Judges the second probe.

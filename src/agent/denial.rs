@@ -7,8 +7,8 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use super::requests::Action;
-use crate::town::wisp::Closed;
+use super::{ended::Ended, requests::Action};
+use crate::town::{identity::Identity, wisp::Closed};
 
 /// A reason that forbids to start, nudge or end an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub enum Denial {
     LoggedOut(String),
     /// It is to be ended only while it is idle, and is not, or may not be: what it is doing.
     Busy(String),
+    /// It is to be started after this agent, which does not work.
+    WaitsForAgent(Identity),
 }
 
 impl Denial {
@@ -48,8 +50,13 @@ impl Denial {
         matches!(self, Denial::UsageLimit { .. } | Denial::LoggedOut(_))
     }
 
+    /// Whether it forbids only starts: what runs may be touched, and ended.
+    pub fn is_of_starts(&self) -> bool {
+        self.is_of_account() || matches!(self, Denial::WaitsForAgent(_))
+    }
+
     /// The code: `emergency_stop`, `rig_emergency_stop`, `town_shutdown`, `patrol_off`, `session_name_taken`, `deacon_paused`,
-    /// `usage_limit`, `logged_out`, `busy`, or that of [`Closed`].
+    /// `usage_limit`, `logged_out`, `busy`, `waits_for_agent`, or that of [`Closed`].
     pub fn code(&self) -> &'static str {
         match self {
             Denial::EmergencyStop => "emergency_stop",
@@ -62,6 +69,7 @@ impl Denial {
             Denial::UsageLimit { .. } => "usage_limit",
             Denial::LoggedOut(_) => "logged_out",
             Denial::Busy(_) => "busy",
+            Denial::WaitsForAgent(_) => "waits_for_agent",
         }
     }
 }
@@ -85,6 +93,7 @@ impl fmt::Display for Denial {
             Denial::UsageLimit { text, .. } | Denial::LoggedOut(text) | Denial::Busy(text) => {
                 f.write_str(text)
             }
+            Denial::WaitsForAgent(agent) => write!(f, "waits for {agent}"),
         }
     }
 }
@@ -205,10 +214,13 @@ pub enum NotStarted {
     WasStoppedByHand,
     /// It was stopped on request, and has other work now.
     WasStoppedOnRequest,
+    /// It ended by itself, and is not to be started again after that.
+    Ended(Ended),
 }
 
 impl NotStarted {
-    /// The code: that of [`Denial`] or [`Unwanted`], `start_failed`, `no_agent_yet`, `stopped_by_hand` or `stopped_on_request`.
+    /// The code: that of [`Denial`] or [`Unwanted`], `start_failed`, `no_agent_yet`, `stopped_by_hand`, `stopped_on_request`,
+    /// `ended_well` or `not_restarted`.
     pub fn code(&self) -> &'static str {
         match self {
             NotStarted::Denied(denial) => denial.code(),
@@ -217,6 +229,8 @@ impl NotStarted {
             NotStarted::NoAgentYet => "no_agent_yet",
             NotStarted::WasStoppedByHand => "stopped_by_hand",
             NotStarted::WasStoppedOnRequest => "stopped_on_request",
+            NotStarted::Ended(ended) if ended.exit().is_well() => "ended_well",
+            NotStarted::Ended(_) => "not_restarted",
         }
     }
 }
@@ -230,6 +244,7 @@ impl fmt::Display for NotStarted {
             NotStarted::NoAgentYet => f.write_str(super::reason::NO_AGENT_YET),
             NotStarted::WasStoppedByHand => f.write_str("it was stopped by hand"),
             NotStarted::WasStoppedOnRequest => f.write_str("it was stopped on request"),
+            NotStarted::Ended(ended) => ended.fmt(f),
         }
     }
 }

@@ -18,6 +18,9 @@ pub struct Hold {
     /// When it ends by itself; `None` when somebody has to ask for the agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+    /// Whether it was ended with the whole town (`down`): then the next supervisor starts it again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub down: bool,
     /// For a polecat: the work on its hook since then; `None` while that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hook: Option<Hook>,

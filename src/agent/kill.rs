@@ -3,12 +3,15 @@
 //! It removes what would bring the agent back, then ends the processes of all panes, deepest first, then exactly that
 //! session. The caller has decided, and checked right before, that the agent may be ended.
 
-use super::confirmation::SessionKey;
-use crate::{deps::Deps, sessions::Session};
+use rustix::process::Signal;
 
-/// Ends this incarnation of a session. Returns false when it is gone, or another one has its name; then nothing was
+use super::{confirmation::SessionKey, spec::AgentSpec};
+use crate::{deps::Deps, sessions::Session, town::standing::StopSignal};
+
+/// Ends this incarnation of an agent's session, as the town's file says of the agent, else with TERM. Returns false when it is gone, or another one has its name; then nothing was
 /// done.
-pub async fn kill(deps: &Deps, session: &str, incarnation: &SessionKey) -> Result<bool, String> {
+pub async fn kill(deps: &Deps, spec: &AgentSpec, incarnation: &SessionKey) -> Result<bool, String> {
+    let session = spec.session.as_str();
     // The intended end is on disk first: the next supervisor must not report it as a death.
     deps.records.save(deps).await;
     let Some(seen) = deps.sessions.find(session).await.map_err(|error| error.to_string())? else {
@@ -21,10 +24,16 @@ pub async fn kill(deps: &Deps, session: &str, incarnation: &SessionKey) -> Resul
         tracing::debug!(%session, "{error}");
     }
     let roots: Vec<u32> = seen.panes.iter().filter(|pane| !pane.dead).map(|pane| pane.pid).collect();
-    let grace = deps.settings().kill.grace;
-    let ended = deps.processes.end_trees(&roots, grace).await.map_err(|error| error.to_string())?;
+    let said = deps.standing(&spec.identity).map(|standing| standing.stop);
+    let signal = said.map(|stop| stop.signal).unwrap_or_default();
+    let ended = match said {
+        Some(stop) => deps.processes.end_trees_with(&roots, kernels(signal), stop.grace).await,
+        None => deps.processes.end_trees(&roots, deps.settings().kill.grace).await,
+    };
+    let ended = ended.map_err(|error| error.to_string())?;
     if ended.forced > 0 {
-        tracing::info!(%session, "{} processes did not end on TERM and were killed", ended.forced);
+        let signal = signal.as_str();
+        tracing::info!(%session, "{} processes did not end on {signal} and were killed", ended.forced);
     }
     // Usually the session ended with its processes, and during their grace somebody may have created a new one.
     match deps.sessions.find(session).await.map_err(|error| error.to_string())? {
@@ -47,6 +56,19 @@ pub async fn clear_away(deps: &Deps, session: &str, incarnation: &SessionKey) ->
         tracing::debug!(%session, "{error}");
     }
     deps.sessions.remove_dead_panes(session).await.map_err(|error| error.to_string())
+}
+
+/// The signal of this name.
+fn kernels(signal: StopSignal) -> Signal {
+    match signal.as_str() {
+        "INT" => Signal::INT,
+        "HUP" => Signal::HUP,
+        "QUIT" => Signal::QUIT,
+        "USR1" => Signal::USR1,
+        "USR2" => Signal::USR2,
+        "KILL" => Signal::KILL,
+        _ => Signal::TERM,
+    }
 }
 
 /// The incarnation of this session.

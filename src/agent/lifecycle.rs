@@ -13,7 +13,8 @@ use jiff::Timestamp;
 
 use super::{
     confirmation::{Observation, Permission, Presence, SessionKey, StateFile},
-    denial::Denial,
+    denial::{Denial, NotStarted},
+    ended::Ended,
     holds::Hold,
     phase::Phase,
     reason::{NO_AGENT_YET, Reason},
@@ -68,6 +69,8 @@ pub struct Before {
     pub hold: Option<Hold>,
     /// Its wait, when it is tried again later.
     pub wait: Option<Wait>,
+    /// Its end, when it is not started again after that.
+    pub ended: Option<Ended>,
     /// It was seen alive, and its end is not accounted for.
     pub missed: bool,
 }
@@ -98,7 +101,7 @@ pub struct Lifecycle {
     reasons: Vec<Reason>,
     /// Whether a restart took its turn in the current step.
     takes_turn: bool,
-    /// Why its account forbids to start it, in the current step.
+    /// Why its account, or another agent that it waits for, forbids to start it, in the current step.
     barred: Option<Denial>,
 }
 
@@ -136,7 +139,7 @@ impl Lifecycle {
     /// An agent that an earlier actor or supervisor had. What still holds of its state is continued, but it is probed
     /// first.
     pub fn resumed(history: RestartHistory, before: Before, now: Now) -> Self {
-        let Before { lifecycle, hold, wait, missed } = before;
+        let Before { lifecycle, hold, wait, ended, missed } = before;
         let (state, suspects) = match (hold, lifecycle.map(|it| it.handed_over(now)), wait) {
             (Some(hold), ..) => (State::HeldOnRequest { hold }, Vec::new()),
             (None, Some((state, suspects)), None) => (state, suspects),
@@ -146,6 +149,12 @@ impl Lifecycle {
                 (State::Waiting { until, counted: false, paced: true, why }, Vec::new())
             }
             (None, None, None) => (State::Unseen, Vec::new()),
+        };
+        let (state, suspects) = match ended {
+            Some(ended) if state == State::Unseen => {
+                (State::Absent { why: NotStarted::Ended(ended) }, Vec::new())
+            }
+            _ => (state, suspects),
         };
         Lifecycle { state, suspects, missed, ..Lifecycle::new(history) }
     }
@@ -240,6 +249,14 @@ impl Lifecycle {
         }
     }
 
+    /// Its end, when it is not started again after that.
+    pub fn ended(&self) -> Option<Ended> {
+        match &self.state {
+            State::Absent { why: NotStarted::Ended(ended) } => Some(*ended),
+            _ => None,
+        }
+    }
+
     /// Whether the last probe could not say if it runs: what is known of it is older.
     pub fn is_out_of_sight(&self) -> bool {
         self.out_of_sight
@@ -314,15 +331,15 @@ impl Lifecycle {
         if !self.out_of_sight {
             self.settled_at = seen.begun.mono;
         }
-        // Its account forbids only to start it, so everything else is judged as if it were allowed.
-        let past_the_account = match &seen.permission {
-            Permission::Denied(denial) if denial.is_of_account() => {
+        // These forbid only to start it, so everything else is judged as if it were allowed.
+        let past_that = match &seen.permission {
+            Permission::Denied(denial) if denial.is_of_starts() => {
                 self.barred = Some(denial.clone());
                 Some(Observation { permission: Permission::Allowed, ..seen.clone() })
             }
             _ => None,
         };
-        let seen = past_the_account.as_ref().unwrap_or(seen);
+        let seen = past_that.as_ref().unwrap_or(seen);
         match &seen.presence {
             Presence::Unknown(why) => {
                 self.doubts(why);

@@ -9,7 +9,9 @@ use jiff::Timestamp;
 use super::{
     confirmation::{Assignment, AtWork, Observation, Permission, Presence, SessionKey, StateFile, Worktree},
     denial::Unwanted,
-    elsewhere, foreign,
+    dependencies, elsewhere,
+    ended::Exit,
+    foreign,
     kill::key,
     liveness::{Liveness, Marks, ProcessNames, agent_pane, is_shell, liveness},
     need, oom, permission, programs, screens,
@@ -71,6 +73,7 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How) -> Observation {
     let (presence, _) = presence(deps, spec, glimpse, &mut known).await;
     let left = session.as_ref().and_then(|session| last_pane(deps, spec, session, known.marks.as_ref()));
     let exited_well = exit_in(session.as_deref(), left.as_ref()) == Some(0);
+    let exit = deps.standing(&spec.identity).and_then(|_| exit(&how, session.as_deref(), left.as_ref()));
     let oom_kill = match (&how.life, killed(&how, session.as_deref(), left.as_ref())) {
         (Some(life), true) => oom::reading::of(deps, spec, life).await,
         _ => None,
@@ -90,6 +93,7 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How) -> Observation {
         usage_limit: None,
         question: None,
         left_to_respawn: exited_well && deps.dialect().respawned_within(spec.identity.role()).is_some(),
+        exit,
         oom_kill,
         presence,
     };
@@ -124,7 +128,10 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How) -> Observation {
         }
     }
     // What its last screen says may hold its account.
-    seen.permission = permission::ask(deps, spec).await;
+    seen.permission = match missing || how.for_request {
+        true => dependencies::may_start(deps, spec).await,
+        false => permission::ask(deps, spec).await,
+    };
     if missing && how.thorough && spec.identity.facts().wanted == Wanted::WithWork {
         seen.worktree = worktree(deps, spec).await;
         seen.assignment = work::read(deps, spec, &spec.prefix, how.seen_alive).await;
@@ -181,6 +188,18 @@ fn last_pane(deps: &Deps, spec: &AgentSpec, session: &Session, marks: Option<&Ma
 fn home(deps: &Deps, spec: &AgentSpec, session: &Session, marks: Option<&Marks>) -> Option<String> {
     let seen = deps.records.last_pane(&spec.identity, &key(session));
     Marks::home(marks, session, seen.as_deref())
+}
+
+/// How its process ended, where that it did is seen. What the kernel reports of a process that changed its user is 0 in any case, so
+/// that only its pane says that it ended well.
+fn exit(how: &How, session: Option<&Session>, pane: Option<&PaneTarget>) -> Option<Exit> {
+    let is_it = |it: &&Pane| pane.is_some_and(|pane| it.id == pane.pane());
+    let is_dead = session.and_then(|session| session.panes.iter().find(is_it)).is_some_and(|pane| pane.dead);
+    let reported = how.death.as_ref().map(|death| death.exit.filter(|status| *status != 0));
+    match exit_in(session, pane).or(reported.flatten()) {
+        Some(status) => Some(Exit::of(Some(status))),
+        None => (is_dead || reported.is_some()).then_some(Exit::Unknown),
+    }
 }
 
 /// The exit status of the process of this pane, if that has ended and the server reports it.

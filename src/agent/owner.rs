@@ -16,6 +16,7 @@ use super::{
     confirmation::{Assignment, Observation, Presence, SessionKey},
     conversation::checking,
     denial::{Denial, NotStarted},
+    dependencies, ended,
     lifecycle::{Decision, Event, Lifecycle, StartEnd, State, StopEnd, Surroundings, WaitsFor},
     observe::{self, How},
     phase::{self, Phase, Why},
@@ -122,6 +123,8 @@ pub struct Owner {
     left_alone: Option<Denial>,
     /// The incarnation whose account was looked for last.
     looked_at: Option<SessionKey>,
+    /// Whether its session was last made to keep the exit status of its process.
+    keeps_exit: bool,
     /// What is counted of its steps.
     counting: Counting,
 }
@@ -130,7 +133,10 @@ impl Owner {
     /// An owner that has not probed yet; its tasks' events go to `post`.
     pub fn new(deps: Arc<Deps>, spec: AgentSpec, post: ReplyTo<OwnerEvent>) -> Self {
         let state_since = deps.now();
-        let (history, before, seen_alive) = deps.records.resume(&spec.identity);
+        let (history, mut before, seen_alive) = deps.records.resume(&spec.identity);
+        if remembering::is_let_go(&deps, &spec.identity, &before, state_since) {
+            before.hold = None;
+        }
         let lifecycle = Lifecycle::resumed(history, before, state_since);
         let mut work = Work::new(post);
         if deps.records.open_requests(&spec.identity) > 0 {
@@ -160,6 +166,7 @@ impl Owner {
             has_reported: false,
             left_alone: None,
             looked_at: None,
+            keeps_exit: false,
             counting: Counting::default(),
             deps,
         };
@@ -314,6 +321,7 @@ impl Owner {
                 // An end reported during the start may have come too late for the start to notice.
                 let told_of = match &end {
                     StartEnd::Up { session, .. } => {
+                        self.keeps_exit = ended::exit_matters(&self.deps, &self.spec.identity);
                         self.read_first_screens(session.clone());
                         self.death_of(&session.id).is_some()
                     }
@@ -369,6 +377,7 @@ impl Owner {
         let before = std::mem::discriminant(self.lifecycle.state());
         let was_alive = self.is_alive();
         let phase = Phase::of(&self.lifecycle);
+        let was_up = dependencies::is_up(&self.lifecycle);
         let wanted = self.spec.identity.wanted(&settings);
         let mut confirm = match wanted {
             Wanted::WithWork => settings.polecats.confirm,
@@ -384,7 +393,7 @@ impl Owner {
         let mut left = None;
         if let Event::Seen(seen) | Event::Probed(seen) = &event {
             self.note(seen);
-            left = held_back::left(seen).filter(|_| respawned.is_some());
+            left = held_back::left(seen);
         }
         if matches!(&event, Event::Seen(seen) if self.inquiring && shows_nothing_alive(seen)) {
             return; // the thorough probe in progress will say more
@@ -402,6 +411,7 @@ impl Owner {
                 now,
                 identity: &self.spec.identity,
                 wanted,
+                restart: self.deps.standing(&self.spec.identity).map(|standing| standing.restart),
                 policy: &settings.restart,
                 confirm,
                 is_respawned: respawned.is_some(),
@@ -450,11 +460,16 @@ impl Owner {
         if self.is_alive() {
             self.seen_alive = Some(now.wall);
             if before == std::mem::discriminant(&State::Unseen) {
+                self.keeps_exit = ended::exit_matters(&self.deps, &self.spec.identity);
                 self.adopt();
             }
         }
-        if let Some(left) = left.filter(|_| self.lifecycle.is_delayed()) {
+        let is_held_back = respawned.is_some() && self.lifecycle.is_delayed();
+        if let Some(left) = left.filter(|_| is_held_back || self.lifecycle.ended().is_some()) {
             self.hold_back(left);
+        }
+        if !was_up && dependencies::is_up(&self.lifecycle) {
+            dependencies::wake(&self.deps, &self.spec.identity);
         }
         if seems_ended && !self.is_alive() && !matches!(self.state(), State::Confirming { .. }) {
             self.tells_no_more_of_its_account();
@@ -534,6 +549,15 @@ impl Owner {
         }
     }
 
+    /// What is said of it may have changed: from now on its exit status matters, or does not any more.
+    pub fn town_changed(&mut self) {
+        self.wake_start();
+        let keeps_exit = ended::exit_matters(&self.deps, &self.spec.identity);
+        if std::mem::replace(&mut self.keeps_exit, keeps_exit) != keeps_exit && self.is_alive() {
+            self.adopt();
+        }
+    }
+
     /// Prepares an agent that ran before this owner knew of it.
     fn adopt(&mut self) {
         let (deps, spec) = (self.deps.clone(), self.spec.clone());
@@ -594,6 +618,11 @@ impl Owner {
         if let Some(wait) = wait {
             let text = format!("waits for memory: {wait}");
             (state, why) = (Phase::Waiting, Some(Why { code: reason::MEMORY, text }));
+        }
+        if let State::Absent { why: NotStarted::Denied(denial) } = self.state()
+            && let Some(text) = dependencies::in_words(&self.deps, denial)
+        {
+            why = why.map(|why| Why { text, ..why });
         }
         let question = screen.and_then(|screen| screen.question.clone());
         if let Some(title) = question.filter(|_| state != Phase::Unknown) {

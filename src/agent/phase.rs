@@ -76,6 +76,7 @@ impl Phase {
             State::Alive { .. } | State::Absent { .. } if lifecycle.is_out_of_sight() => Phase::Unknown,
             State::Alive { .. } if lifecycle.has_just_ended() => Phase::Confirming,
             State::Alive { .. } => Phase::Alive,
+            State::Absent { why: NotStarted::Denied(Denial::WaitsForAgent(_)) } => Phase::Waiting,
             State::Absent { why: NotStarted::Denied(_) } => Phase::Paused,
             State::Absent { .. } => Phase::Absent,
             State::Starting { .. } => Phase::Starting,
@@ -152,6 +153,10 @@ impl Why {
             }
             State::Stopping { hold: None, .. } => {
                 Why::new("idle", "being stopped: it is idle and has no work")
+            }
+            State::HeldOnRequest { hold } if hold.down => {
+                let who = hold.by.as_deref().unwrap_or_default();
+                Why::new("down", format!("ended by {who} with the whole town (`down`)"))
             }
             State::HeldOnRequest { hold: Hold { by: Some(who), until, .. } } => {
                 let until = until.map(|until| format!(" until {}", reason::at_second(until)));

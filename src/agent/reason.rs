@@ -81,6 +81,8 @@ pub enum Reason {
     StoppedByHand(String, Duration),
     /// Its hold after a stop by hand is over.
     HoldOver(HoldOver),
+    /// How it ended could not be found out, which counts as a failure.
+    ExitUnknown,
     /// It does not run and is not started.
     NotStarted(NotStarted),
     /// Its n-th restart waits until this time.
@@ -204,6 +206,8 @@ pub enum HoldOver {
     SaysRunning,
     /// Its time is over.
     TimeOver,
+    /// A supervisor starts, and it is to run whenever one does.
+    SupervisorStarts,
 }
 
 /// What is done about an agent that makes no progress.
@@ -298,6 +302,7 @@ impl Reason {
             Reason::OwnEnd(own, _) => own.code(),
             Reason::StoppedByHand(..) => "stopped_by_hand",
             Reason::HoldOver(_) => "hold_over",
+            Reason::ExitUnknown => "exit_unknown",
             Reason::NotStarted(why) => why.code(),
             Reason::Backoff(..) => "backoff",
             Reason::Paced(_) => "paced",

@@ -3,7 +3,7 @@
 //! A record is what an actor leaves to its successor when it crashes, and what this supervisor leaves to the next. An agent's
 //! actor writes the lifecycle after each step ([`keep`](Records::keep)). The mail reader adds requests, the session watch screens,
 //! and any part of the supervisor entries of the history. The files are views of the records: `claims.json`,
-//! `conversations.json`, `history.json`, `holds.json`, `incidents.json`, `lives.json` and `waits.json` in `daemon/supervisor/`,
+//! `conversations.json`, `ended.json`, `history.json`, `holds.json`, `incidents.json`, `lives.json` and `waits.json` in `daemon/supervisor/`,
 //! and `daemon/restart_state.json`, which Gas Town reads, too. One task writes what changed, another the histories. A caller that needs its change on disk before the
 //! next step calls [`save`](Records::save) and waits. This module must not decide anything.
 
@@ -22,10 +22,11 @@ use tokio::sync::watch;
 use super::{
     confirmation::SessionKey,
     conversation::Conversations,
+    ended::Ended,
     history::History,
     holds::Hold,
     lifecycle::{Before, Lifecycle, State},
-    requests::Claim,
+    requests::{ByCommand, Claim},
     restart::RestartHistory,
     waits::Wait,
 };
@@ -65,6 +66,8 @@ pub struct AgentRecord {
     hold: Option<Hold>,
     /// That it is tried again later.
     wait: Option<Wait>,
+    /// That it ended by itself, and is not started again after that.
+    ended: Option<Ended>,
     /// What was mailed about it and is not over.
     incident: Option<Incident>,
     /// That it was seen alive and its end is not accounted for: only what was seen alive can die.
@@ -108,6 +111,7 @@ pub struct Records {
     incidents: View<Book<Identity, Incident>>,
     lives: View<Book<Identity, Life>>,
     waits: View<Book<Identity, Wait>>,
+    ended: View<Book<Identity, Ended>>,
     conversations: View<Book<Identity, Conversations>>,
     histories: View<Book<Identity, History>>,
     claims: View<Claims>,
@@ -136,6 +140,7 @@ impl Records {
             incidents: view!("incidents.json", incident, to_vec_pretty),
             lives: view!("lives.json", life, to_vec_pretty),
             waits: view!("waits.json", wait, to_vec_pretty),
+            ended: view!("ended.json", ended, to_vec_pretty),
             conversations: view!("conversations.json", conversations, to_vec_pretty),
             // It is large: without line breaks it takes a third of the time.
             histories: view!("history.json", history, to_vec),
@@ -157,19 +162,36 @@ impl Records {
         self.holds.load(ports).await;
         self.incidents.load(ports).await;
         self.waits.load(ports).await;
+        self.ended.load(ports).await;
         self.lives.load(ports).await;
         self.conversations.load(ports).await;
         self.claims.load(ports).await;
+        self.let_go_after_down();
         self.load_histories(ports).await;
     }
 
+    /// What was ended with the whole town is held by nobody: it ended with the last supervisor, and what was left of that is not done.
+    fn let_go_after_down(&self) {
+        for record in self.agents.lock().values_mut() {
+            if record.hold.as_ref().is_some_and(|hold| hold.down) {
+                self.holds.put(&mut record.hold, None);
+            }
+            let before = record.requests.len();
+            record.requests.retain(|_, claim| !(claim.is_open() && claim.by.as_ref().is_some_and(ByCommand::is_down)));
+            if record.requests.len() != before {
+                self.claims.was_changed();
+            }
+        }
+    }
+
     /// As [`Persisted::peek`](crate::ports::persisted::Persisted::peek), for each file of ours, for readers that change nothing.
-    pub async fn peek(&self, ports: &Ports) -> [(bool, Option<FileProblem>); 7] {
+    pub async fn peek(&self, ports: &Ports) -> [(bool, Option<FileProblem>); 8] {
         let (holds, lives, waits) =
             (self.holds.peek(ports).await, self.lives.peek(ports).await, self.waits.peek(ports).await);
         let (incidents, histories) = (self.incidents.peek(ports).await, self.histories.peek(ports).await);
         let (claims, conversations) = (self.claims.peek(ports).await, self.conversations.peek(ports).await);
-        [claims, conversations, holds, lives, waits, incidents, histories]
+        let ended = self.ended.peek(ports).await;
+        [claims, conversations, holds, lives, waits, incidents, histories, ended]
     }
 
     /// Writes what changed, but for histories. When it returns, all that was known when this was called is on disk, but for what
@@ -180,6 +202,7 @@ impl Records {
             self.incidents.save(ports),
             self.lives.save(ports),
             self.waits.save(ports),
+            self.ended.save(ports),
             self.conversations.save(ports),
             self.claims.save(ports),
             self.restarts.save(ports)
@@ -197,11 +220,12 @@ impl Records {
     /// What an actor that is new to this agent begins with, and when the agent was last seen alive.
     pub fn resume(&self, identity: &Identity) -> (RestartHistory, Before, Option<Timestamp>) {
         let agents = self.agents.lock();
-        let Some(AgentRecord { lifecycle, restarts, hold, wait, life, .. }) = agents.get(identity) else {
+        let Some(AgentRecord { lifecycle, restarts, hold, wait, ended, life, .. }) = agents.get(identity)
+        else {
             return Default::default();
         };
         let (lifecycle, hold, wait) = (lifecycle.clone(), hold.clone(), wait.clone());
-        let before = Before { lifecycle, hold, wait, missed: life.is_some() };
+        let before = Before { lifecycle, hold, wait, ended: *ended, missed: life.is_some() };
         (restarts.clone(), before, life.as_ref().map(|life| life.seen))
     }
 
@@ -216,6 +240,7 @@ impl Records {
             self.restarts.was_changed();
         }
         self.holds.put(&mut record.hold, now.hold().cloned());
+        self.ended.put(&mut record.ended, now.ended());
         let life = record.life_after(now, at);
         // When it was seen is no news.
         let session = |life: &Option<Life>| life.as_ref().map(|it| (it.session.clone(), it.pane.clone()));
@@ -333,6 +358,12 @@ impl Records {
         Some(self.agents.lock().get(identity)?.watched.as_ref()?.agent().clone())
     }
 
+    /// Asks about the lifecycle of this agent as its last step left it; `None` while there was none.
+    pub fn of_lifecycle<A>(&self, identity: &Identity, ask: impl FnOnce(Option<&Lifecycle>) -> A) -> A {
+        let agents = self.agents.lock();
+        ask(agents.get(identity).and_then(|record| record.lifecycle.as_ref()))
+    }
+
     /// Whether an actor keeps this agent, and it was alive when last probed.
     pub fn lives(&self, identity: &Identity) -> bool {
         self.living(identity).is_some()
@@ -384,6 +415,7 @@ impl Records {
         let Some(record) = agents.get_mut(identity) else { return };
         self.unsupervised(record, why, now);
         self.holds.put(&mut record.hold, None);
+        self.ended.put(&mut record.ended, None);
         self.conversations.put(&mut record.conversations, None);
         // Polecats come and go for weeks: of one without restarts and a history nothing is left to remember.
         if *record == AgentRecord::default() {

@@ -1,4 +1,5 @@
-//! Requests, by mail or by a command of an operator: what is not done yet, and what is done and may be asked about.
+//! Requests, by mail, by a command of an operator, or by a change of the town's file: what is not done yet, and what is done and may
+//! be asked about.
 //!
 //! A request goes through four stages, each on disk before what follows from it is done: *noted* before its message is
 //! deleted, *due* when it is to be carried out, *begun* with the session that is to end, *done* until its message is gone.
@@ -56,7 +57,10 @@ impl Action {
     }
 }
 
-/// A command of an operator that asks for something.
+/// The command that ends a town of one file with all of its agents.
+pub const DOWN: &str = "down";
+
+/// A command of an operator that asks for something, or the file of a town of one file that does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ByCommand {
     /// The user's id, as the kernel gave it with the connection.
@@ -74,18 +78,37 @@ pub struct ByCommand {
     /// Whether what runs is ended only while it is idle.
     #[serde(default)]
     pub when_idle: bool,
+    /// Whether it is no command: the town's file, whose name is that of the user, says so by what changed in it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub of_file: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl ByCommand {
+    /// Whether the whole town is ended.
+    pub fn is_down(&self) -> bool {
+        self.command == DOWN
+    }
+
     /// The user in short (`anna`).
     pub fn who(&self) -> String {
         self.user.clone().unwrap_or_else(|| format!("uid {}", self.uid))
+    }
+
+    /// Whether somebody waits for what becomes of it.
+    pub fn is_awaited(&self) -> bool {
+        !self.of_file
     }
 }
 
 impl fmt::Display for ByCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.user {
+            Some(file) if self.of_file => write!(f, "{file} {}", self.command),
             Some(user) => write!(f, "`{}` by {user} (uid {})", self.command, self.uid),
             None => write!(f, "`{}` by uid {}", self.command, self.uid),
         }
@@ -136,7 +159,16 @@ impl Request {
 
     /// The same after `request`: `by mail hq-5w2`.
     pub fn named(&self) -> String {
-        self.by.as_ref().map_or_else(|| format!("by mail {}", self.id), ByCommand::to_string)
+        match &self.by {
+            None => format!("by mail {}", self.id),
+            Some(by) if by.of_file => format!("by {}", by.who()),
+            Some(by) => by.to_string(),
+        }
+    }
+
+    /// Whether somebody gave a command and waits for the answer.
+    pub fn is_awaited(&self) -> bool {
+        self.by.as_ref().is_some_and(ByCommand::is_awaited)
     }
 
     /// What is asked for and by whom.
@@ -147,13 +179,13 @@ impl Request {
 
     /// Whether it must not be begun any more: nobody could carry it out in time.
     pub fn is_stale(&self, now: Timestamp) -> bool {
-        self.by.as_ref().is_some_and(|by| now.duration_since(by.at) >= STALE)
+        self.by.as_ref().is_some_and(|by| by.is_awaited() && now.duration_since(by.at) >= STALE)
     }
 
     /// Whether it is no longer tried again when something cannot be found out, which was first tried then. One that waited
     /// for its turn has the same time.
     pub fn is_given_up(&self, first_tried: Timestamp, now: Timestamp) -> bool {
-        self.by.is_some() && now.duration_since(first_tried) >= PATIENCE
+        self.is_awaited() && now.duration_since(first_tried) >= PATIENCE
     }
 }
 

@@ -20,7 +20,7 @@ use super::{
     confirmation::{Assignment, Permission, Presence, SessionKey},
     conversation::Fresh,
     denial::Unwanted,
-    elsewhere, environment, hooks, idleness, kill,
+    dependencies, elsewhere, environment, hooks, idleness, kill,
     lifecycle::{Attempt, Because, Replacement, StartEnd, StartOrder},
     meanwhile::Meanwhile,
     observe, permission, pollers, presync,
@@ -109,6 +109,7 @@ impl Start<'_> {
         let mut slot = self.slot().await?;
         let began = self.deps.now();
         self.permitted().await?;
+        self.waits_for_nobody()?;
         let without_gt = match self.is_by_gt() {
             true => match self.by_gt(ordered, began, &meanwhile).await? {
                 ByGt::Over(end) => return Ok(end),
@@ -145,6 +146,9 @@ impl Start<'_> {
             return Err(StartEnd::StoppedByHand(how));
         }
         self.permitted().await?;
+        if self.order.replace.is_none() {
+            self.waits_for_nobody()?;
+        }
         let mut site = Site { directory, environment, settings, instead, without_gt, began };
         if let Some(end) = self.bring_up(&about, &mut talk, &site, slot).await? {
             return Ok(end);
@@ -218,6 +222,18 @@ impl Start<'_> {
         }
     }
 
+    /// Checks that the agents work that this one is to be started after. One that is to be replaced is left running without them.
+    fn waits_for_nobody(&self) -> Step<()> {
+        match (dependencies::waits_for(self.deps, &self.spec.identity), &self.order.replace) {
+            (None, _) => Ok(()),
+            (Some(denial), None) => Err(StartEnd::Refused(denial)),
+            (Some(denial), Some(Replacement { session, .. })) => {
+                let why = denial.to_string();
+                Err(StartEnd::Left { session: session.clone(), why, busy: false })
+            }
+        }
+    }
+
     /// The request that waits, if this start is not one itself: requests go first.
     fn makes_way_for(&self) -> Option<Unwanted> {
         let (request, _) = self.deps.records.next_request(&self.spec.identity)?;
@@ -263,7 +279,7 @@ impl Start<'_> {
                 key
             }
         };
-        match kill::kill(self.deps, &self.spec.session, &key).await {
+        match kill::kill(self.deps, self.spec, &key).await {
             Ok(_) => {
                 if self.is_asked() {
                     tokio::time::sleep(self.deps.settings().lifecycle.pause).await;

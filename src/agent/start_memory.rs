@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 
-use super::start_slots::Place;
+use super::start_slots::{Place, Rank};
 use crate::{
     bytes, go_duration,
     ports::{
@@ -201,6 +201,12 @@ impl MemoryGate {
 }
 
 impl Ticket {
+    /// The same for an agent of this rank.
+    pub fn at(mut self, rank: Rank) -> Self {
+        self.place = self.place.at(rank);
+        self
+    }
+
     /// Whether the start waits, now at `now` (monotonic) with this shortage; and whether it waited before.
     pub fn ask(
         &mut self,

@@ -1,6 +1,7 @@
 //! Start slots: how many starts may do something at once, and which start is next.
 //!
-//! Agents that the town depends on go first: a deacon does not wait behind fifty polecats. A start holds a slot only
+//! Agents that the town depends on go first: a deacon does not wait behind fifty polecats; in a town of one file they go in its
+//! order. A start holds a slot only
 //! while it does that; a slot may then rest for a while before it is given to the next, which paces what is done with it.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -8,7 +9,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
-use crate::{clock::Clock, town::identity::Role};
+use crate::{
+    clock::Clock,
+    ports::Ports,
+    town::identity::{Identity, Role},
+};
 
 /// The slots; a part of what [starts](super::starts) share.
 #[derive(Debug, Clone, Default)]
@@ -26,14 +31,36 @@ struct Inner {
     arrived: u64,
 }
 
-/// A place in the queue: by the role's priority, then requested starts, then by arrival.
+/// How early an agent is started: those of a lower rank wait for nobody of a higher one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place(u8, bool, u64);
+pub struct Rank(usize);
+
+impl From<Role> for Rank {
+    fn from(role: Role) -> Self {
+        Rank(role.facts().priority.into())
+    }
+}
+
+impl Rank {
+    /// That of this agent: its place in the town's file, where there is one, else its role's.
+    pub fn of(ports: &Ports, identity: &Identity) -> Self {
+        ports.standings.borrow().place(identity).map_or_else(|| identity.role().into(), Rank)
+    }
+}
+
+/// A place in the queue: by rank, then requested starts, then by arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place(Rank, bool, u64);
 
 impl Place {
-    /// The place of the start of an agent of this role that arrived as the n-th. `asked`: whether somebody asked for it.
-    pub fn new(role: Role, asked: bool, arrived: u64) -> Self {
-        Place(role.facts().priority, !asked, arrived)
+    /// The place of the start of an agent of this rank that arrived as the n-th. `asked`: whether somebody asked for it.
+    pub fn new(rank: impl Into<Rank>, asked: bool, arrived: u64) -> Self {
+        Place(rank.into(), !asked, arrived)
+    }
+
+    /// The same for an agent of this rank.
+    pub fn at(self, rank: Rank) -> Self {
+        Place(rank, self.1, self.2)
     }
 }
 
@@ -70,13 +97,13 @@ impl Drop for Slot {
 impl StartSlots {
     /// Waits for one of `limit` slots; dropping the returned value frees it. A lower limit than before takes no slot away.
     /// `asked`: whether somebody asked for this start.
-    pub async fn acquire(&self, limit: usize, role: Role, asked: bool, clock: &dyn Clock) -> Slot {
+    pub async fn acquire(&self, limit: usize, rank: impl Into<Rank>, asked: bool, clock: &dyn Clock) -> Slot {
         let (sender, mut slot) = oneshot::channel();
         {
             let mut inner = self.0.lock();
             inner.limit = limit.max(1);
             inner.arrived += 1;
-            let place = Place::new(role, asked, inner.arrived);
+            let place = Place::new(rank, asked, inner.arrived);
             inner.waiting.insert(place, sender);
         }
         loop {

@@ -18,7 +18,7 @@ use super::{
     questions::stepper::Answering,
     role_bead::kept::RoleBeads,
     start_memory::{self, MemoryGate, Shortage},
-    start_slots::{Slot, StartSlots},
+    start_slots::{Rank, Slot, StartSlots},
 };
 use crate::{
     clock::Clock,
@@ -27,7 +27,7 @@ use crate::{
         memory::{self, Memory},
         problems::Problems,
     },
-    town::identity::{Identity, Role},
+    town::identity::Identity,
     turns::Turns,
 };
 
@@ -96,14 +96,14 @@ impl Starts {
     }
 
     /// Waits for one of `limit` start slots (`start.max_concurrent`), see [`StartSlots::acquire`].
-    pub async fn slot(&self, limit: usize, role: Role, asked: bool, clock: &dyn Clock) -> Slot {
-        self.slots.acquire(limit, role, asked, clock).await
+    pub async fn slot(&self, limit: usize, rank: impl Into<Rank>, asked: bool, clock: &dyn Clock) -> Slot {
+        self.slots.acquire(limit, rank, asked, clock).await
     }
 
     /// Waits for the turn to resume a conversation. Whoever resumes one lets its slot rest for [`RESUMES_PER`] from then on: so
     /// in any such time no more than [`RESUMES`] are resumed in the town.
-    pub async fn turn_to_resume(&self, role: Role, asked: bool, clock: &dyn Clock) -> Slot {
-        self.resumes.acquire(RESUMES, role, asked, clock).await
+    pub async fn turn_to_resume(&self, rank: impl Into<Rank>, asked: bool, clock: &dyn Clock) -> Slot {
+        self.resumes.acquire(RESUMES, rank, asked, clock).await
     }
 
     /// Waits for the turn to compare or put back this agent's transcripts.

@@ -26,7 +26,7 @@ pub async fn stop(deps: &Deps, spec: &AgentSpec, order: &StopOrder) -> StopEnd {
     {
         return StopEnd::Refused(denial);
     }
-    match kill::kill(deps, &spec.session, &order.session).await {
+    match kill::kill(deps, spec, &order.session).await {
         Ok(true) => StopEnd::Ended,
         Ok(false) => StopEnd::Gone,
         Err(why) => StopEnd::Unclear(format!("{} could not be ended: {why}", spec.session)),

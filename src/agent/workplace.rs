@@ -28,6 +28,9 @@ use crate::{
 /// The directory (the role bead's, when that names one), or how the start ends without one. A question that could not
 /// be answered is not the same as a "no".
 pub async fn find(deps: &Deps, spec: &AgentSpec) -> Result<PathBuf, StartEnd> {
+    if let Some(standing) = deps.standing(&spec.identity) {
+        return Ok(standing.dir.clone());
+    }
     let directory = directory(deps, spec).await?;
     if spec.identity.role() == Role::Polecat {
         match Worktree::open(deps, &directory).await {

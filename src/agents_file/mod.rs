@@ -12,6 +12,4 @@ pub mod reading;
 #[cfg(feature = "test-support")]
 pub mod schema;
 pub mod values;
-// For `init` and `adopt`, which are no commands yet.
-#[cfg(any(test, feature = "test-support"))]
 pub mod writing;

@@ -101,7 +101,6 @@ impl Kind {
     }
 
     /// The name of its program; any other has none.
-    #[cfg(any(test, feature = "test-support"))]
     pub fn program(self) -> Option<&'static str> {
         KINDS.iter().find(|(name, _)| *name == self.0).and_then(|(_, program)| *program)
     }

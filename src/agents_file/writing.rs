@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{
+    plan::Plan,
     reading::{Around, read},
     values::{Kind, agent_name, session_name},
 };
@@ -48,8 +49,14 @@ const HEAD: &str = "\
 restart = \"unless-stopped\" # always | on-failure | unless-stopped | no
 ";
 
-/// The file for these programs, which were found on `PATH`, and these sessions of the user's tmux server. Agents in it are remarks: the
-/// user takes the `#` away from those that are to run.
+const NONE_FOUND: &str = "\n# No agent program was found on PATH. Take the `#` away, and write what is to run here.\n";
+
+const ALSO_FOUND: &str = "\n# These were found on PATH, too. Take the `#` away from what is to run here.\n";
+
+const SESSIONS: &str = "\n# These run in your tmux server now; with them goes the line `socket = \"default\"` above `[defaults]`.\n";
+
+/// The file for these programs, which were found on `PATH`, and these sessions of the user's tmux server. The first program is to run
+/// here; the other agents in it are remarks: the user takes the `#` away from those that are to run, too.
 pub fn init(programs: &[Kind], sessions: &[FoundSession], around: &Path) -> String {
     let mut taken: Vec<String> = Vec::new();
     let mut free = |name: &str, taken_too: &dyn Fn(&str) -> bool| {
@@ -61,48 +68,71 @@ pub fn init(programs: &[Kind], sessions: &[FoundSession], around: &Path) -> Stri
     let running: Vec<String> =
         sessions.iter().map(|session| lines(&free(&session.name, &|_| false), session, around)).collect();
     let is_session = |name: &str| sessions.iter().any(|session| session.name == name);
-    let examples: Vec<String> = match programs {
-        [] => vec![example(&free("worker", &is_session), "./worker")],
-        programs => {
-            let of = |kind: &Kind| {
-                example(&free(kind.as_str(), &is_session), kind.program().unwrap_or("./worker"))
-            };
-            programs.iter().map(of).collect()
-        }
-    };
+    let mut example = |name: &str, program: &str| example(&free(name, &is_session), program);
+    let mut programs = programs.iter().filter_map(|kind| Some((kind, kind.program()?)));
     let mut text = HEAD.to_owned();
-    text.push_str("\n# Take the `#` away from what is to run here.\n");
-    examples.iter().for_each(|agent| text.push_str(&format!("\n{}", remark(agent))));
-    if !running.is_empty() {
-        text.push_str("\n# These run in your tmux server now; with them goes the line `socket = \"default\"` above `[defaults]`.\n");
-        running.iter().for_each(|agent| text.push_str(&format!("\n{}", remark(agent))));
+    match programs.next() {
+        Some((kind, program)) => text.push_str(&format!("\n{}", example(kind.as_str(), program))),
+        None => {
+            text.push_str(NONE_FOUND);
+            text.push_str(&format!("\n{}", remark(&example("worker", "./worker"))));
+        }
+    }
+    let others: Vec<String> = programs.map(|(kind, program)| example(kind.as_str(), program)).collect();
+    let sections = [(ALSO_FOUND, others), (SESSIONS, running)];
+    for (title, agents) in sections.into_iter().filter(|(_, agents)| !agents.is_empty()) {
+        text.push_str(title);
+        agents.iter().for_each(|agent| text.push_str(&format!("\n{}", remark(agent))));
     }
     text
 }
 
-/// The file with the lines of a session at its end, and the name of the agent that it becomes.
+/// The file with the lines of a session at its end, those lines, and the name of the agent that it becomes: this one, or one made of
+/// the session's.
 pub fn adopt(
     file: &Path,
     text: &str,
     session: &FoundSession,
+    name: Option<&str>,
     around: Around<'_>,
-) -> Result<(String, String), AdoptError> {
+) -> Result<Adopted, AdoptError> {
     let plan = read(file, text.as_bytes(), around).map_err(AdoptError::Mistakes)?;
     if let Some(agent) = plan.agents.iter().find(|agent| agent.session == session.name) {
         return Err(AdoptError::There { session: session.name.clone(), agent: agent.name.to_string() });
     }
     let is_taken =
         |name: &str| plan.agents.iter().any(|agent| agent.name.as_str() == name || agent.session == name);
-    let name = free_name(&session.name, &is_taken);
-    let gap = if text.ends_with('\n') { "\n" } else { "\n\n" };
-    let whole = format!("{text}{gap}{}", lines(&name, session, around.directory));
-    read(file, whole.as_bytes(), around).map_err(AdoptError::Impossible)?;
-    Ok((whole, name))
+    let name = match name {
+        Some(name) => name.to_owned(),
+        None => free_name(&session.name, &is_taken),
+    };
+    let gap = match text {
+        "" => "",
+        text if text.ends_with('\n') => "\n",
+        _ => "\n\n",
+    };
+    let added = lines(&name, session, around.directory);
+    let whole = format!("{text}{gap}{added}");
+    let plan = read(file, whole.as_bytes(), around).map_err(AdoptError::Impossible)?;
+    Ok(Adopted { whole, added, name, plan })
+}
+
+/// A session that became an agent of the file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Adopted {
+    /// The whole text of the file.
+    pub whole: String,
+    /// The lines that were added.
+    pub added: String,
+    /// The name of the agent.
+    pub name: String,
+    /// What the file means now.
+    pub plan: Plan,
 }
 
 fn example(name: &str, program: &str) -> String {
     format!(
-        "[agents.{name}]\ncommand = {}\nprompt = \"Read HANDOFF.md and go on.\"\nmemory.max = \"8G\"\n",
+        "[agents.{name}]\ncommand = {}\n# prompt = \"Read HANDOFF.md and go on.\"\n# memory.max = \"8G\"\n",
         quoted(program)
     )
 }
@@ -114,7 +144,8 @@ fn lines(name: &str, session: &FoundSession, around: &Path) -> String {
         lines.push_str(&format!("session = {}\n", quoted(&session.name)));
     }
     lines.push_str(&format!("command = {}\n", quoted(&session.command)));
-    let dir = session.dir.strip_prefix(around).unwrap_or(&session.dir).to_string_lossy();
+    let within = session.dir.strip_prefix(around).ok().filter(|dir| !dir.to_string_lossy().starts_with('~'));
+    let dir = within.unwrap_or(&session.dir).to_string_lossy();
     if !dir.is_empty() {
         lines.push_str(&format!("dir = {}\n", quoted(&dir)));
     }
@@ -136,9 +167,10 @@ fn free_name(session: &str, is_taken: &dyn Fn(&str) -> bool) -> String {
     }
 }
 
-/// Lines as remarks.
+/// Lines as remarks; those that are remarks stay as they are.
 fn remark(lines: &str) -> String {
-    lines.lines().map(|line| format!("# {line}\n")).collect()
+    let one = |line: &str| if line.starts_with('#') { format!("{line}\n") } else { format!("# {line}\n") };
+    lines.lines().map(one).collect()
 }
 
 /// A text as TOML writes it, in one line.

@@ -32,11 +32,16 @@ fn uncommented(text: &str) -> String {
 #[test]
 fn a_first_file() {
     let sessions = [session("work", "codex --yolo", "/town/src"), session("claude", "bash", "/town")];
-    let text =
-        init(&[Kind::of_command("claude"), Kind::of_command("cursor-agent")], &sessions, Path::new("/town"));
-    assert!(plan(&text).agents.is_empty(), "nothing runs before the user says so");
+    let programs = ["claude", "cursor-agent"].map(Kind::of_command);
+    let text = init(&programs, &sessions, Path::new("/town"));
     assert_eq!(
-        plan(&uncommented(&text)).to_string(),
+        plan(&text).to_string(),
+        "1 agent on its own tmux server, started in this order:\n  claude-2: claude in /town, restart unless-stopped",
+        "the first program is to run, and nothing of what runs elsewhere: {text}"
+    );
+    let whole = plan(&uncommented(&text));
+    assert_eq!(
+        whole.to_string(),
         "4 agents on its own tmux server, started in this order:\n  \
          claude-2: claude in /town, restart unless-stopped\n  \
          cursor: cursor in /town, restart unless-stopped\n  \
@@ -44,18 +49,23 @@ fn a_first_file() {
          claude: plain in /town, restart unless-stopped",
         "{text}"
     );
-    assert!(plan(&init(&[], &[], Path::new("/town"))).agents.is_empty());
+    assert!(whole.agents[0].table.prompt.is_some() && whole.agents[1].table.prompt.is_some(), "{text}");
+    assert!(plan(&init(&[], &[], Path::new("/town"))).agents.is_empty(), "nothing was found that could run");
 }
 
 #[test]
 fn an_adopted_session_is_added_at_the_end() {
     let before = "# mine\nsocket = \"default\"   # keep\n[agents.b]\ncommand='x'";
-    let (text, name) =
-        adopt(Path::new("f"), before, &session("my work", "claude --resume 'a b'", "/town/x"), around())
-            .unwrap();
+    let work = session("my work", "claude --resume 'a b'", "/town/x");
+    let adopted = adopt(Path::new("f"), before, &work, None, around()).unwrap();
     let added =
-        "\n\n[agents.my-work]\nsession = \"my work\"\ncommand = \"claude --resume 'a b'\"\ndir = \"x\"\n";
-    assert_eq!((text.as_str(), name.as_str()), (format!("{before}{added}").as_str(), "my-work"));
+        "[agents.my-work]\nsession = \"my work\"\ncommand = \"claude --resume 'a b'\"\ndir = \"x\"\n";
+    assert_eq!((&*adopted.added, &*adopted.name), (added, "my-work"));
+    assert_eq!(adopted.whole, format!("{before}\n\n{added}"));
+    let named = adopt(Path::new("f"), before, &work, Some("mine"), around()).unwrap();
+    assert!(named.added.starts_with("[agents.mine]\nsession = \"my work\"\n"), "{named:?}");
+    let tilde = adopt(Path::new("f"), "#\n", &session("t", "x", "/town/~/x"), None, around()).unwrap();
+    assert_eq!(tilde.plan.agents[0].dir, Path::new("/town/~/x"), "no home of anybody");
     for (name, text, session, expected) in [
         ("there", before, session("b", "x", "/"), "the session \"b\" is that of the agent b"),
         ("mistakes", "[agents.b]\n", session("a", "x", "/"), "f:1:9: agents.b: it has no command"),
@@ -72,17 +82,14 @@ fn an_adopted_session_is_added_at_the_end() {
             "the session cannot be added to the file as it is: f:4:11: ",
         ),
     ] {
-        let error = adopt(Path::new("f"), text, &session, around()).unwrap_err().to_string();
+        let error = adopt(Path::new("f"), text, &session, None, around()).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{name}: {error}");
     }
-    let (_, name) = adopt(
-        Path::new("f"),
-        "[agents.a]\ncommand = \"x\"\nsession = \"z\"\n",
-        &session("a", "x", "/"),
-        around(),
-    )
-    .unwrap();
-    assert_eq!(name, "a-2", "the name is taken, and the session is not");
+    let taken = "[agents.a]\ncommand = \"x\"\nsession = \"z\"\n";
+    let adopted = adopt(Path::new("f"), taken, &session("a", "x", "/"), None, around()).unwrap();
+    assert_eq!(adopted.name, "a-2", "the name is taken, and the session is not");
+    let twice = adopt(Path::new("f"), taken, &session("b", "x", "/"), Some("a"), around());
+    assert!(matches!(twice, Err(AdoptError::Impossible(_))), "{twice:?}");
 }
 
 proptest! {
@@ -90,10 +97,10 @@ proptest! {
     fn what_is_adopted_is_read_as_it_was(name in "[a-zA-Z0-9_][ -~]{0,20}", command in "\\PC{1,40}", dir in "(/[^/\\x00]{1,8}){0,3}") {
         let session = FoundSession { name: name.clone(), command: command.clone(), dir: format!("/town{dir}").into() };
         let before = "[agents.b]\ncommand = \"x\"\n[agents.a]\ncommand = \"x\"\n";
-        match adopt(Path::new("f"), before, &session, around()) {
-            Ok((text, agent)) => {
-                prop_assert!(can_be_named(&session) && text.starts_with(before));
-                let plan = plan(&text);
+        match adopt(Path::new("f"), before, &session, None, around()) {
+            Ok(Adopted { whole, name: agent, .. }) => {
+                prop_assert!(can_be_named(&session) && whole.starts_with(before));
+                let plan = plan(&whole);
                 let found = plan.agents.iter().find(|it| it.name.as_str() == agent).unwrap();
                 prop_assert_eq!((&found.session, found.table.command.as_ref()), (&name, Some(&command)));
                 prop_assert_eq!(found.dir.components().collect::<PathBuf>(), session.dir.components().filter(|it| *it != std::path::Component::CurDir).collect::<PathBuf>());

@@ -18,6 +18,7 @@ use serde::Serialize;
 use crate::{ClientError, go_duration, service::running::RunningError, terminal, town::log::journal};
 
 mod acting;
+mod adopt;
 mod agents_file;
 mod attach;
 mod clear_backoff;
@@ -26,15 +27,18 @@ mod completions;
 mod doctor;
 mod events;
 mod explain;
+mod init;
 mod logs;
 mod man;
 mod named;
 mod notify;
 mod observed;
+mod one_file;
 mod poke;
 mod reload;
 mod restart;
 mod run;
+mod running_sessions;
 mod settings;
 mod start;
 mod status;
@@ -67,6 +71,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::InitArguments),
+    Adopt(adopt::AdoptArguments),
     Run(run::RunArguments),
     Start(start::StartArguments),
     Stop(stop::StopArguments),
@@ -94,6 +100,8 @@ pub fn main() -> ExitCode {
     completing::answer_the_shell();
     let fine = |()| ExitCode::SUCCESS;
     let outcome = match parsed().command {
+        Command::Init(arguments) => init::init(&arguments).map(fine),
+        Command::Adopt(arguments) => adopt::adopt(&arguments).map(fine),
         Command::Run(arguments) => run::run(arguments).map(fine),
         Command::Start(arguments) => start::start(&arguments),
         Command::Stop(arguments) => stop::stop(&arguments),

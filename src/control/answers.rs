@@ -22,7 +22,7 @@ use serde_json::json;
 use super::{
     changes,
     connections::Stays,
-    histories, metrics, orders,
+    going_down, histories, metrics, orders,
     peer::Peer,
     programs,
     report::{AgentReport, Explanation, StatusReport},
@@ -49,6 +49,7 @@ pub fn router(reporter: Arc<Reporter>) -> Router {
         .route("/v1/sessions/{*agent}", get(screens::session))
         .route("/v1/programs", get(programs::programs))
         .route("/v1/clear-backoff", post(clear_all))
+        .route("/v1/down", post(going_down::take))
         .route("/v1/poke", post(poke));
     finished(all).with_state(reporter)
 }

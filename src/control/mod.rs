@@ -14,6 +14,7 @@ pub mod client;
 mod connections;
 pub(crate) mod following;
 pub mod gather;
+pub(crate) mod going_down;
 pub(crate) mod histories;
 pub mod http;
 mod left_behind;

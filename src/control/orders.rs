@@ -87,7 +87,7 @@ pub(super) async fn take(
     let (command, at) = (in_words(action, now, time), deps.now().wall);
     let until = time.map(|time| later(at, time));
     let user = reporter.users().name(peer.uid).await;
-    let by = ByCommand { uid: peer.uid, user, command, at, until, when_idle };
+    let by = ByCommand { uid: peer.uid, user, command, at, until, when_idle, of_file: false };
     let id = format!("command-{}", deps.jitter.uuid());
     tracing::info!(agent = %identity, reason = "requested", "requested: {by}");
     let request = Request { id, identity, action, by: Some(by) };

@@ -314,7 +314,7 @@ impl Examination {
 
     /// The files that the supervisor stores for the next one.
     async fn registers(&mut self, deps: &Deps) {
-        let [claims, conversations, holds, lives, waits, incidents, histories] =
+        let [claims, conversations, holds, lives, waits, incidents, histories, ended] =
             deps.records.peek(deps).await;
         let (role_beads, feed) = match deps.dialect().is_gas_town() {
             true => (
@@ -335,6 +335,7 @@ impl Examination {
             incidents,
             histories,
             feed,
+            ended,
         ] {
             self.read += usize::from(there);
             self.wrong(problem.map(|problem| problem.advise(ASIDE)));

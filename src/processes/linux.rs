@@ -256,6 +256,21 @@ pub fn residents(variables: &[&str], below: &Path) -> Result<Vec<Resident>, Proc
     Ok(pids()?.filter_map(one).collect())
 }
 
+/// The process that has the terminal of this one: the leader of the foreground group there, else this process itself. `None` when
+/// both have ended.
+pub fn foreground(of: u32) -> Option<Invocation> {
+    let leader = u32::try_from(stat(of)?.tpgid).ok().filter(|group| *group != 0);
+    leader.and_then(one).or_else(|| one(of))
+}
+
+fn one(pid: u32) -> Option<Invocation> {
+    let mut buffer = vec![0; LINE];
+    let line = command_line(pid, &mut buffer)?;
+    let executable = fs::read_link(format!("/proc/{pid}/exe")).ok();
+    let directory = fs::read_link(format!("/proc/{pid}/cwd")).ok();
+    described(pid, executable, line, directory)
+}
+
 /// One process; `None` when it has ended.
 pub fn details(pid: u32, variables: &[&str]) -> Result<Option<Details>, ProcessesError> {
     let Some(stat) = stat(pid) else { return Ok(None) };

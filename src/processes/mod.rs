@@ -9,6 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use rustix::process::Signal;
 
 pub mod exec_watcher;
 mod invocation;
@@ -90,7 +91,7 @@ pub struct ProcessesError(pub String);
 /// The result of ending process trees.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ended {
-    /// Processes that ended on TERM.
+    /// Processes that ended on the signal that asked them to.
     pub asked: usize,
     /// Processes that had to be killed.
     pub forced: usize,
@@ -136,5 +137,15 @@ pub trait Processes: Send + Sync {
 
     /// Ends the trees of these roots, deepest first: TERM, up to `grace` for all together, then KILL.
     /// Processes that end meanwhile are no error; a pid that was reused since it was read is never signalled.
-    async fn end_trees(&self, roots: &[u32], grace: Duration) -> Result<Ended, ProcessesError>;
+    async fn end_trees(&self, roots: &[u32], grace: Duration) -> Result<Ended, ProcessesError> {
+        self.end_trees_with(roots, Signal::TERM, grace).await
+    }
+
+    /// The same with this signal in place of TERM.
+    async fn end_trees_with(
+        &self,
+        roots: &[u32],
+        signal: Signal,
+        grace: Duration,
+    ) -> Result<Ended, ProcessesError>;
 }

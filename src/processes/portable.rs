@@ -53,6 +53,18 @@ pub fn invocations(
     Ok(wanted.map(invocation).filter(|invocation| invocation.given_to(program).is_some()).collect())
 }
 
+/// The process that has the terminal of this one, as far as that can be seen: the youngest that it started, or this one itself. `None`
+/// when it has ended.
+pub fn foreground(of: u32) -> Option<Invocation> {
+    let what = cheap().with_exe(UpdateKind::Always).with_cmd(UpdateKind::Always).with_cwd(UpdateKind::Always);
+    let system = read(ProcessesToUpdate::All, what).ok()?;
+    let of = Pid::from_u32(of);
+    let living = || system.processes().values().filter(|entry| !has_ended(entry));
+    let started = living().filter(|entry| entry.parent() == Some(of));
+    let youngest = started.max_by_key(|entry| (entry.start_time(), entry.pid()));
+    youngest.or_else(|| living().find(|entry| entry.pid() == of)).map(invocation)
+}
+
 /// One process; `None` when it has ended.
 pub fn details(pid: u32, variables: &[&str]) -> Result<Option<Details>, ProcessesError> {
     let what = cheap().with_cwd(UpdateKind::Always).with_environ(UpdateKind::Always).with_cpu();

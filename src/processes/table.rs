@@ -45,6 +45,12 @@ impl SystemProcesses {
     pub fn new() -> Self {
         SystemProcesses::default()
     }
+
+    /// The process that has the terminal of this one, such as the program in the foreground of a pane's shell; this process itself
+    /// when no other has it. `None` when it has ended.
+    pub async fn foreground(&self, of: u32) -> Option<Invocation> {
+        spawn_blocking(move || source::foreground(of)).await.ok().flatten()
+    }
 }
 
 #[async_trait]
@@ -103,11 +109,16 @@ impl Processes for SystemProcesses {
         }
     }
 
-    async fn end_trees(&self, roots: &[u32], grace: Duration) -> Result<Ended, ProcessesError> {
+    async fn end_trees_with(
+        &self,
+        roots: &[u32],
+        signal: Signal,
+        grace: Duration,
+    ) -> Result<Ended, ProcessesError> {
         let deadline = Instant::now() + grace;
         let asked = targets(roots).await?;
         for target in &asked {
-            target.signal(Signal::TERM);
+            target.signal(signal);
         }
         let _ = timeout_at(deadline, join_all(asked.iter().map(Target::ended))).await;
         let stubborn = asked.iter().filter(|target| target.lives()).count();

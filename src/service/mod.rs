@@ -256,7 +256,8 @@ async fn supervise(
         alerts: alerts(&deps, problems, process),
         settings: Arc::new(settings_in_force),
         one_file,
-        fs_watcher: Arc::new(SystemFsWatcher::new(paths.root())),
+        ends: ends(&signals),
+        fs_watcher: Arc::new(SystemFsWatcher::of(paths)),
         process,
         may_fail: true,
     };
@@ -311,6 +312,12 @@ async fn begin(paths: &TownPaths) -> Result<Begun, String> {
     let resolve = |dialect| read.resolve(dialect, &mut LastValid::default()).0;
     let (settings, gas_town) = settings_of_town(paths, resolve).await?;
     Ok(Begun { settings, gas_town, one_file: None, standings: Standings::none() })
+}
+
+/// Ends this process as TERM does, for the tree.
+fn ends(signals: &Signals) -> Arc<dyn Fn() + Send + Sync> {
+    let signals = signals.clone();
+    Arc::new(move || signals.tell(Signal::Stop))
 }
 
 /// Creates the actor that delivers alerts.

@@ -205,6 +205,12 @@ impl Place {
         shell_words::join(["tmux", "-S", &socket, "attach", "-t", &session])
     }
 
+    /// The shell command with which a person ends exactly this session.
+    pub fn end(&self, session: &str) -> String {
+        let (socket, session) = (self.socket.to_string_lossy(), format!("={session}:"));
+        shell_words::join(["tmux", "-S", &socket, "kill-session", "-t", &session])
+    }
+
     /// Whether a socket named by another program is this one.
     pub fn is_at(&self, socket: &str) -> bool {
         self.socket == Path::new(socket)
@@ -280,6 +286,9 @@ pub trait Sessions: Send + Sync {
 
     /// Sets session options (`status-style`, `mouse`, …), in order, in one request.
     async fn set_options(&self, name: &str, options: &[(&'static str, String)]) -> Result<(), SessionsError>;
+
+    /// Has exactly this pane stay when its process ends, with its exit status, until [`disarm`](Self::disarm).
+    async fn keep_exit(&self, pane: &PaneTarget) -> Result<(), SessionsError>;
 
     /// Removes what would bring a killed pane back: turns `remain-on-exit` off and unsets the `pane-died` hook.
     async fn disarm(&self, name: &str) -> Result<(), SessionsError>;

@@ -229,6 +229,34 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     temporary.install()
 }
 
+/// Creates a file of the user's on the calling thread, with the mode that the umask leaves. An error of kind `AlreadyExists` when
+/// anything is at the path; then nothing is written.
+pub fn create(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = opening::new(path, 0o666)?;
+    let written = file.write_all(content).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // It is ours: it was made just now, and half of it is worse than none.
+        let _ = fs::remove_file(path);
+    }
+    written
+}
+
+/// Replaces a file of the user's on the calling thread, as a whole and with its mode, if its content is still what it was read as;
+/// returns whether it was. Where the path is a symbolic link, the file that it leads to is replaced.
+pub fn amend(path: &Path, before: &[u8], content: &[u8]) -> io::Result<bool> {
+    let path = fs::canonicalize(path)?;
+    let mode = fs::metadata(&path)?.permissions().mode() & 0o7777;
+    let mut temporary = Temporary::beside(&path, mode)?;
+    temporary.file().write_all(content)?;
+    temporary.file().set_permissions(Permissions::from_mode(mode))?;
+    temporary.file().sync_all()?;
+    // Last of all, so that what somebody saves meanwhile is not lost.
+    if read_whole(&path)? != before {
+        return Ok(false);
+    }
+    temporary.install().map(|()| true)
+}
+
 fn append_line(path: &Path, mut line: String, mode: u32) -> io::Result<()> {
     line.push('\n');
     let _lock = append_lock(path)?;
@@ -361,6 +389,25 @@ mod tests {
         assert_eq!(Disk.list(town.path()).await.unwrap(), ["state.json"]);
         fs::write(town.path().join("file"), "").unwrap();
         assert!(Disk.replace(&town.path().join("file/state.json"), b"new", 0o644).await.is_err());
+    }
+
+    #[test]
+    fn a_file_of_the_users_is_made_once_and_amended_only_as_it_was_read() {
+        let town = tempfile::tempdir().unwrap();
+        let (file, link) = (town.path().join("agents.toml"), town.path().join("link.toml"));
+        create(&file, b"one").unwrap();
+        let again = create(&file, b"two").unwrap_err();
+        assert_eq!((again.kind(), fs::read(&file).unwrap()), (io::ErrorKind::AlreadyExists, b"one".to_vec()));
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        assert!(!amend(&link, b"other", b"lost").unwrap(), "somebody wrote it meanwhile");
+        assert!(amend(&link, b"one", b"one two").unwrap());
+        assert_eq!((fs::read(&file).unwrap(), mode(&file)), (b"one two".to_vec(), 0o640));
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        std::os::unix::fs::symlink(town.path().join("nowhere"), town.path().join("dangling")).unwrap();
+        assert!(create(&town.path().join("dangling"), b"x").is_err());
+        assert!(amend(&town.path().join("missing"), b"", b"x").is_err());
+        assert_eq!(list(town.path()).unwrap(), ["agents.toml", "dangling", "link.toml"]);
     }
 
     #[tokio::test]

@@ -5,6 +5,8 @@
 //! all the time, and some readers write to its log: its counter only means that comparing its files may be worthwhile. A
 //! counter is a hint to read again, never the truth: the operating system may drop events, and the counter does not say
 //! what changed. Reading a file never changes a counter. Nothing is watched recursively, and nothing polls.
+//!
+//! Of a town that is one file only that file counts, and those that it leads to through symbolic links.
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that looks at the watched directories")]
 
 use std::{
@@ -24,7 +26,7 @@ use notify::{Event, EventKind, event::ModifyKind};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::{disk_task, watched::Watched};
+use super::{disk_task, paths::TownPaths, watched::Watched};
 use crate::terminal;
 
 /// Reports that something in the town's directories changed.
@@ -60,9 +62,9 @@ pub struct SystemFsWatcher {
 }
 
 impl SystemFsWatcher {
-    /// Watches nothing yet; `town` is the town's root.
-    pub fn new(town: &Path) -> Self {
-        let watch = DirectoryWatch::new(town).map(|watch| Arc::new(Mutex::new(watch)));
+    /// Watches nothing yet of this town.
+    pub fn of(paths: &TownPaths) -> Self {
+        let watch = DirectoryWatch::of(paths).map(|watch| Arc::new(Mutex::new(watch)));
         SystemFsWatcher {
             watch: watch.map_err(|error| error.to_string()),
             still: watch::Sender::new(0),
@@ -148,6 +150,8 @@ pub struct DirectoryWatch {
     interest: Arc<Mutex<Interest>>,
     counters: Arc<Counters>,
     town: PathBuf,
+    /// The file that is the town, where it is one.
+    file: Option<PathBuf>,
 }
 
 /// The paths whose changes are reported.
@@ -157,15 +161,18 @@ struct Interest {
     wanted: BTreeSet<PathBuf>,
     /// The directories that are reported themselves when they appear or vanish: the wanted ones and their parents.
     on_the_way: BTreeSet<PathBuf>,
+    /// The only files that are reported; `None` where all in the wanted directories may be.
+    only: Option<BTreeSet<PathBuf>>,
 }
 
 impl Interest {
-    fn in_these(town: &Path, directories: &[PathBuf]) -> Self {
+    fn in_these(town: &Path, directories: &[PathBuf], only: Option<BTreeSet<PathBuf>>) -> Self {
         let below = |path: &&Path| *path != town && path.starts_with(town);
         let on_the_way = directories.iter().flat_map(|path| path.ancestors().take_while(below));
         Interest {
             wanted: directories.iter().cloned().collect(),
             on_the_way: on_the_way.map(Path::to_owned).collect(),
+            only,
         }
     }
 }
@@ -183,6 +190,11 @@ impl DirectoryWatch {
     /// Watches nothing yet; `town` is the town's root.
     pub fn new(town: &Path) -> Result<Self, WatchError> {
         Self::observed(town, |_| ())
+    }
+
+    /// Watches nothing yet of this town.
+    pub fn of(paths: &TownPaths) -> Result<Self, WatchError> {
+        Ok(DirectoryWatch { file: paths.agents_file(), ..Self::new(paths.root())? })
     }
 
     /// Like [`new`](Self::new); `observe` gets each change before a counter changes.
@@ -205,7 +217,13 @@ impl DirectoryWatch {
             moved.move_those_of(whose);
         })
         .map_err(WatchError::NoWatcher)?;
-        Ok(DirectoryWatch { watched: Watched::new(watcher), interest, counters, town: town.to_owned() })
+        Ok(DirectoryWatch {
+            watched: Watched::new(watcher),
+            interest,
+            counters,
+            town: town.to_owned(),
+            file: None,
+        })
     }
 
     /// The counter of the town's files.
@@ -232,7 +250,10 @@ impl DirectoryWatch {
     /// town is watched, so that their appearance is reported; the next call finds them. Returns those that cannot be
     /// watched.
     pub fn retarget(&mut self, directories: &[PathBuf]) -> Vec<WatchError> {
-        let interest = Interest::in_these(&self.town, directories);
+        let links = self.file.as_deref().map(links);
+        let of_links = links.iter().flatten().filter_map(|it| it.parent()).map(Path::to_owned);
+        let directories: &[PathBuf] = &directories.iter().cloned().chain(of_links).collect::<Vec<_>>();
+        let interest = Interest::in_these(&self.town, directories, links);
         let before = std::mem::replace(&mut *self.interest.lock(), interest);
         let mut failed = Vec::new();
         // A directory that appears while its parent is not watched yet is not reported.
@@ -304,6 +325,9 @@ fn whose(town: &Path, interest: &Interest, event: &Event) -> Whose {
         return EVERYBODYS;
     }
     let of = |path: &PathBuf| {
+        if let Some(only) = &interest.only {
+            return if only.contains(path) { TOWNS } else { NOBODYS };
+        }
         if interest.on_the_way.contains(path) && comes_or_goes(event.kind) {
             return TOWNS;
         }
@@ -341,6 +365,18 @@ fn whose_file(town: &Path, path: &Path) -> Whose {
 
 fn is_change(kind: EventKind) -> bool {
     !matches!(kind, EventKind::Access(_))
+}
+
+/// A file, and all that it leads to through symbolic links.
+fn links(file: &Path) -> BTreeSet<PathBuf> {
+    let mut all = BTreeSet::new();
+    let mut next = Some(file.to_owned());
+    // A circle ends where it closes.
+    while let Some(path) = next.filter(|path| !all.contains(path)) {
+        next = fs::read_link(&path).ok().map(|target| path.parent().unwrap_or(&path).join(target));
+        all.insert(path);
+    }
+    all
 }
 
 /// Device, inode and, because inodes are reused, the time of creation.
@@ -542,6 +578,57 @@ mod tests {
         assert!(told.watch.retarget(&wanted).is_empty());
         fs::create_dir_all(root.join(".runtime/deacon")).unwrap();
         told.until(&root.join(".runtime")).await;
+    }
+
+    #[tokio::test]
+    async fn of_a_town_of_one_file_that_file_counts_wherever_it_really_is() {
+        let (town, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (file, link) = (town.path().join("agents.toml"), elsewhere.path().join("link.toml"));
+        let real = elsewhere.path().join("real.toml");
+        fs::write(&real, "1").unwrap();
+        std::os::unix::fs::symlink("real.toml", &link).unwrap();
+        std::os::unix::fs::symlink(&link, &file).unwrap();
+        let paths = TownPaths::of_file(&file).unwrap();
+        let mut watch = DirectoryWatch::of(&paths).unwrap();
+        let mut changes = watch.changes();
+        assert!(watch.retarget(&[town.path().to_owned()]).is_empty());
+        let replace = |path: &Path| crate::town::files::replace(path, b"2", 0o644).unwrap();
+        type Act<'a> = &'a dyn Fn();
+        let acts: [(&str, Act<'_>); 4] = [
+            ("the target is written", &|| fs::write(&real, "22").unwrap()),
+            ("the target is replaced", &|| replace(&real)),
+            ("a link on the way is removed", &|| fs::remove_file(&link).unwrap()),
+            ("the file is renamed", &|| fs::rename(&file, town.path().join("other.toml")).unwrap()),
+        ];
+        for (name, act) in acts {
+            changes.mark_unchanged();
+            act();
+            assert!(tokio::time::timeout(DEADLINE, changes.changed()).await.is_ok(), "{name}");
+        }
+        let mut told = Told::new(town.path());
+        told.watch.file = Some(file.clone());
+        let mut changes = told.watch.changes();
+        assert!(told.watch.retarget(&[town.path().to_owned()]).is_empty());
+        for name in ["agents.toml~", "ESTOP", ".events.jsonl"] {
+            fs::write(town.path().join(name), "1").unwrap();
+        }
+        replace(&file);
+        assert!(tokio::time::timeout(DEADLINE, changes.changed()).await.is_ok());
+        let before = told.until(&file).await;
+        let others = before.iter().filter(|path| path.file_name() != file.file_name()).count();
+        assert!(others == 0 || before.iter().all(|path| !path.ends_with("ESTOP")), "{before:?}");
+    }
+
+    #[test]
+    fn links_are_followed_to_the_end_and_no_further() {
+        let dir = tempfile::tempdir().unwrap();
+        let [a, b, c] = ["a", "b", "c"].map(|name| dir.path().join(name));
+        std::os::unix::fs::symlink("b", &a).unwrap();
+        std::os::unix::fs::symlink("a", &b).unwrap();
+        std::os::unix::fs::symlink("gone", &c).unwrap();
+        assert_eq!(links(&a), [a.clone(), b].into(), "a circle");
+        assert_eq!(links(&c), [c, dir.path().join("gone")].into(), "a target that is not there");
+        assert_eq!(links(&dir.path().join("none")).len(), 1);
     }
 
     #[test]

@@ -33,7 +33,10 @@ use crate::{
         settings::Settings,
         watch::FsWatcher,
     },
-    tree::{one_file::OneFile, rig},
+    tree::{
+        one_file::{FileReading, OneFile},
+        rig,
+    },
     watchers::{
         accounts::actor as accounts,
         activity::actor as activity,
@@ -49,9 +52,13 @@ use crate::{
     },
 };
 
+use going_down::Down;
+
+mod agents;
 mod asking;
 mod beating;
 mod following;
+pub mod going_down;
 mod supervised;
 
 /// How often to check whether the PID file was deleted.
@@ -76,6 +83,8 @@ pub enum RootMsg {
     BeatNow,
     /// From the control socket: clear what delays the start of this agent, or of all.
     ClearBackoff(Option<Identity>),
+    /// From the control socket: end all agents of a town of one file, and then the process.
+    GoDown(Box<Down>),
     /// From its timer; one of an earlier generation does nothing.
     HeartbeatDue(u64),
     /// From its timer: the session watch has not scanned for this heartbeat yet.
@@ -89,7 +98,9 @@ pub enum RootMsg {
     /// From the file watch: the ledger changed, there may be mail. From the control socket: read the inbox.
     MailMayHaveCome,
     /// From its reading task; `None` when that panicked.
-    TownRead(Option<Box<TownReading>>),
+    TownRead(Option<Read>),
+    /// In a town of one file, from its task: something is known of an agent that was not.
+    AgentsChanged,
     /// From its task: whether `daemon/restart_state.json` could be read.
     RestartStateRead(bool),
     /// From its task: the role beads were read, as far as possible.
@@ -104,6 +115,31 @@ pub enum RootMsg {
     PidCheckDue,
     /// A request for its status.
     Status(RpcReplyPort<RootSnapshot>),
+}
+
+/// What a reading task read.
+#[derive(Debug)]
+pub enum Read {
+    /// The files of a Gas Town.
+    Town(Box<TownReading>),
+    /// The file that is the town.
+    File(Box<FileReading>),
+}
+
+/// What the town's files are read for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Reason {
+    /// The heartbeat that waits for it, if one does.
+    heartbeat: Option<u64>,
+    /// Whether somebody asks for what is in them now.
+    asked: bool,
+}
+
+impl Reason {
+    /// Both.
+    fn and(self, other: Reason) -> Reason {
+        Reason { heartbeat: other.heartbeat.or(self.heartbeat), asked: self.asked || other.asked }
+    }
 }
 
 /// The root's part of the status.
@@ -137,6 +173,8 @@ pub struct RootPlan {
     pub one_file: Option<OneFile>,
     /// Reports changes of the town's files.
     pub fs_watcher: Arc<dyn FsWatcher>,
+    /// Ends this process, as TERM does.
+    pub ends: Arc<dyn Fn() + Send + Sync>,
     /// This process.
     pub process: Process,
     /// Whether the root may fail when a significant child crashes too often: then it is created again, with
@@ -160,9 +198,11 @@ pub struct RootState {
     scan_timer: Timer,
     deadline: Timer,
     deacon_held: bool,
-    /// The reading of the town in progress: the heartbeat it is for, if any. Then whether it is to be read once more.
-    reading: Option<Option<u64>>,
-    read_again: Option<Option<u64>>,
+    /// The reading of the town in progress. Then what it is to be read for once more.
+    reading: Option<Reason>,
+    read_again: Option<Reason>,
+    /// The file of a town of one file.
+    file: agents::File,
     /// Whether a task is reading the role beads.
     reading_role_beads: bool,
     work: Work<RootMsg>,
@@ -197,6 +237,7 @@ impl Actor for Root {
             reading: None,
             read_again: None,
             reading_role_beads: false,
+            file: agents::File::default(),
             work: Work::new(post.clone()),
             post,
         };
@@ -206,6 +247,7 @@ impl Actor for Root {
         for spec in AgentSpec::of_town(&state.plan.deps) {
             state.start_if_asked_for(&spec.identity).await?;
         }
+        state.follow_agents(false).await?;
         state.begin_housekeeping();
         Ok(state)
     }
@@ -217,26 +259,32 @@ impl Actor for Root {
         state: &mut RootState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            RootMsg::Reload | RootMsg::TownMayHaveChanged => state.read_town(None),
+            RootMsg::Reload => state.read_town(Reason { asked: true, ..Reason::default() }),
+            RootMsg::TownMayHaveChanged => state.read_town(Reason::default()),
             RootMsg::MailMayHaveCome => state.children.broadcast(&Broadcast::ReadMail),
             RootMsg::RereadRestartState => state.read_restart_state(),
             RootMsg::HeartbeatNow => {
                 state.hint_scan();
                 state.children.broadcast(&Broadcast::ReadMail);
                 // Probes what was left alone for a reason, too.
-                state.read_town(None);
+                state.read_town(Reason::default());
             }
             RootMsg::HeartbeatDue(generation) if state.timer.is_latest(generation) => state.begin_heartbeat(),
             RootMsg::HeartbeatDue(_) => {}
             RootMsg::BeatNow => state.begin_heartbeat(),
+            RootMsg::GoDown(down) => state.go_down(*down),
             RootMsg::ClearBackoff(whose) => state.clear_backoff(whose),
             RootMsg::ScanIsLate(number) => state.scan_without_the_watch(number),
-            RootMsg::Scanned(number, scan) => state.ask_parts(number, scan),
+            RootMsg::Scanned(number, scan) => {
+                state.look_for_left_behind(&scan);
+                state.ask_parts(number, scan);
+            }
             RootMsg::Deadline(number) => {
                 let complete = state.heartbeat.deadline(number, state.plan.deps.now());
                 state.complete(complete);
             }
             RootMsg::TownRead(reading) => state.town_read(reading).await?,
+            RootMsg::AgentsChanged => state.follow_agents(false).await?,
             RootMsg::RestartStateRead(could_be_read) => state.restart_state_read(could_be_read),
             RootMsg::RoleBeadsRead => state.reading_role_beads = false,
             RootMsg::Watched(seen) => state.seen(seen),
@@ -286,16 +334,17 @@ impl RootState {
     /// The actors that every town has, in the order in which they start.
     fn list(&self, myself: &ActorRef<RootMsg>) -> Vec<ChildSpec> {
         let (deps, answers, post) = (&self.plan.deps, &self.answers(), self.post.clone());
-        let mut all = vec![
-            sessions::child(deps, Arc::new(move |seen| post(RootMsg::Watched(seen)))),
-            operator::child(deps),
-        ];
+        let facts = deps.dialect().facts();
+        let mut all = vec![sessions::child(deps, Arc::new(move |seen| post(RootMsg::Watched(seen))))];
+        if facts.has_gt {
+            all.push(operator::child(deps));
+        }
         let settings = deps.settings();
         let agents = AgentSpec::of_town(deps).into_iter().map(|spec| spec.identity);
         let agents = agents.filter(|it| it.wanted(&settings) != Wanted::OnRequest);
         all.extend(agents.map(|identity| self.agent(identity)));
         all.extend([deaths::child(deps), accounts::child(deps)]);
-        if deps.dialect().facts().has_gt {
+        if facts.has_gt {
             all.extend([
                 mail::child(deps, answers),
                 feed::child(deps, &self.plan.fs_watcher),
@@ -307,13 +356,13 @@ impl RootState {
             (self.plan.control)(myself.clone()),
             (self.plan.alerts)(root_answers(myself.clone())),
         ]);
-        if deps.dialect().facts().has_dolt {
+        if facts.has_dolt {
             all.extend([dolt::child(deps, answers), duties::child(deps)]);
         }
         all
     }
 
-    /// The actor of an agent of the town; the mayor's is created on request, unless it is kept.
+    /// The actor of an agent of no rig; the mayor's is created on request, unless it is kept.
     fn agent(&self, identity: Identity) -> ChildSpec {
         let agent = (identity, &Prefixes::default());
         roles::child(&self.plan.deps, agent, &self.answers(), &Arc::new(Semaphore::new(1)))
@@ -362,6 +411,17 @@ impl RootState {
                 post(RootMsg::TownMayHaveChanged);
             }
         });
+        if self.plan.deps.dialect().facts().has_gt {
+            self.await_mail();
+        }
+        if self.plan.one_file.is_some() {
+            self.await_agents();
+        }
+        self.work.after(PID_CHECK, RootMsg::PidCheckDue);
+        self.timer.set(&mut self.work, Duration::ZERO, RootMsg::HeartbeatDue);
+    }
+
+    fn await_mail(&mut self) {
         let (post, mut changes) = (self.post.clone(), self.plan.fs_watcher.ledger());
         self.work.run(async move {
             while changes.changed().await.is_ok() {
@@ -371,8 +431,6 @@ impl RootState {
                 tokio::time::sleep(MAIL_PAUSE).await;
             }
         });
-        self.work.after(PID_CHECK, RootMsg::PidCheckDue);
-        self.timer.set(&mut self.work, Duration::ZERO, RootMsg::HeartbeatDue);
     }
 
     fn check_pid_file(&mut self) {

@@ -6,11 +6,10 @@ use ractor::{Actor, ActorRef};
 
 use super::{
     budget::{Budget, Crashes, Verdict},
-    housekeeping::{self, Process},
+    housekeeping,
     root::{Root, RootMsg, RootPlan, running_line},
 };
 use crate::{
-    deps::Deps,
     panics::Named,
     signals::{Signal, Signals},
     stopping,
@@ -36,7 +35,7 @@ pub async fn run(
     tokio::select! {
         biased;
         () = signals.stopped() => return Ok(()), // a stop was requested before it started
-        () = remember(&deps, plan.process) => {}
+        () = remember(&plan) => {}
     }
     let mut crashes = Crashes::default();
     loop {
@@ -58,12 +57,18 @@ pub async fn run(
 }
 
 /// Loads what the last supervisor stored.
-async fn remember(deps: &Deps, process: Process) {
-    housekeeping::write_state(deps, process, true, None, 0).await;
+async fn remember(plan: &RootPlan) {
+    let deps = &plan.deps;
+    housekeeping::write_state(deps, plan.process, true, None, 0).await;
     deps.records.load(deps).await;
     deps.accounts.load(deps).await;
     deps.alerts.load(deps).await;
-    deps.starts.role_beads.load(deps).await;
+    if deps.dialect().facts().has_gt {
+        deps.starts.role_beads.load(deps).await;
+    }
+    if let Some(own) = &plan.one_file {
+        own.kept.load(deps).await;
+    }
 }
 
 enum RootEnd {

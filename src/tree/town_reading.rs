@@ -254,6 +254,14 @@ impl Town {
         self.incomplete
     }
 
+    /// Notes what became of the last reading of a town that is one file: why it is not in force, and what of it is not yet.
+    pub fn file_is_read(&mut self, deps: &Deps, refused: Option<String>, next_start: Option<String>) {
+        let begun = self.state.begun;
+        self.state = SettingsState { begun, generation: begun, refused, shared: None, next_start };
+        tell(deps, ProblemKey::named("agents_file").critical(), self.state.refused.clone());
+        tell(deps, "agents_file/next_start", self.state.next_start.clone());
+    }
+
     /// Applies the last reading: returns the settings, if they changed, and the rigs to supervise.
     pub fn update(&mut self, reading: TownReading, deps: &Deps) -> (Option<Arc<Settings>>, Vec<RigPlan>) {
         let (settings, notes) = reading.settings.resolve(deps.dialect(), &mut self.shared);
@@ -315,7 +323,7 @@ impl Town {
 /// The settings to put in force, if they differ from the current ones. The dialect, the tmux server and the naming of
 /// sessions stay for the life of the process: otherwise half of the agents would be searched for in another place. A
 /// change of them is reported.
-fn changed(mut settings: Settings, deps: &Deps) -> (Option<Arc<Settings>>, Option<String>) {
+pub(super) fn changed(mut settings: Settings, deps: &Deps) -> (Option<Arc<Settings>>, Option<String>) {
     let in_force = deps.settings();
     let read = (settings.gas_town.clone(), settings.tmux.clone(), settings.commands.tmux.clone());
     settings.gas_town.clone_from(&in_force.gas_town);
@@ -336,6 +344,9 @@ impl Default for Town {
 /// The directories whose files lead to a new reading when they change.
 pub async fn watched(deps: &Deps, rigs: &[RigName]) -> Vec<PathBuf> {
     let root = deps.paths.root();
+    if !deps.dialect().facts().has_gt {
+        return vec![root.to_owned()];
+    }
     let mut directories = vec![
         root.to_owned(),
         root.join("mayor"),

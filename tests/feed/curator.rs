@@ -24,7 +24,7 @@ struct Awake {
 
 impl Awake {
     async fn new(town: Town) -> Awake {
-        let fs_watcher = Arc::new(SystemFsWatcher::new(town.dir.path()));
+        let fs_watcher = Arc::new(SystemFsWatcher::of(&TownPaths::new(town.dir.path())));
         assert_eq!(fs_watcher.retarget(vec![town.dir.path().to_owned()]).await, None);
         let actor = Actor::spawn(
             None,

@@ -15,6 +15,7 @@ mod cleanup;
 mod deacon;
 mod deaths;
 mod elsewhere;
+mod exits;
 mod foreign;
 mod gate;
 mod liveness;

@@ -63,6 +63,7 @@ fn seen(words: &str) -> Observation {
         usage_limit: has("limited").then(|| "limit reached".to_owned()),
         question: has("asked").then(|| "Trust it?".to_owned()),
         left_to_respawn: has("left"),
+        exit: None,
         oom_kill: has("oom").then_some(OomKill { kills: 1, limit: None, is_its_own: true }),
     }
 }

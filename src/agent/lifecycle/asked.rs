@@ -86,7 +86,12 @@ impl Lifecycle {
         around: Surroundings<'_>,
     ) -> Decision {
         let (by, until) = (asked.by.as_ref().map(ByCommand::who), asked.by.as_ref().and_then(|by| by.until));
-        let hold = Hold { since: around.now.wall, why: asked.why, by, until, hook: None };
+        let down = asked.by.as_ref().is_some_and(ByCommand::is_down);
+        let hold = match &self.state {
+            // Who stopped it meant it alone, and for longer than the town.
+            State::HeldOnRequest { hold } if down => hold.clone(),
+            _ => Hold { since: around.now.wall, why: asked.why, by, until, down, hook: None },
+        };
         let when_idle = asked.by.is_some_and(|by| by.when_idle);
         self.is_accounted_for();
         self.reasons.push(Reason::StopRequested { why: hold.why.clone(), runs: session.is_some() });
@@ -187,10 +192,12 @@ impl Lifecycle {
 fn may_be_attended_to(asked: &Asked) -> Result<Option<SessionKey>, Reason> {
     match &asked.seen.permission {
         Permission::Allowed => {}
-        // It can be ended in any case, and started when its account can be used again.
-        Permission::Denied(why) if why.is_of_account() && asked.action == Action::Stop => {}
+        // It can be ended in any case, and started when that is over.
+        Permission::Denied(why) if why.is_of_starts() && asked.action == Action::Stop => {}
         // Who gave a command waits for the answer.
-        Permission::Denied(why) if why.is_of_account() && asked.by.is_none() => {
+        Permission::Denied(why)
+            if why.is_of_starts() && !asked.by.as_ref().is_some_and(ByCommand::is_awaited) =>
+        {
             return Err(Reason::RequestPostponed(why.to_string()));
         }
         Permission::Denied(why) => return Err(Reason::RequestRefused(why.clone())),

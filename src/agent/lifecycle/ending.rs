@@ -11,9 +11,11 @@ use super::{
 use crate::{
     agent::{
         confirmation::{
-            Assignment, ConfirmOutcome, FirstProbe, Observation, Permission, Presence, StateFile, judge,
+            Assignment, ConfirmOutcome, FirstProbe, Observation, Permission, Presence, SessionKey, StateFile,
+            judge,
         },
-        denial::NotStarted,
+        denial::{Denial, NotStarted},
+        ended::{self, Ended, Exit, Occasion},
         holds::Hold,
         reason::{Cause, DeathReport, HeldUp, HoldOver, Missing, Reason},
         restart::{self, Verdict, later},
@@ -22,6 +24,7 @@ use crate::{
     clock::Now,
     operator::rules::Operation,
     sessions::death::Death,
+    town::standing::RestartWhen,
 };
 
 /// A suspicion that an agent ended, taken out of its state.
@@ -128,6 +131,21 @@ impl Lifecycle {
 
     /// It does not run, and nobody saw it end.
     pub(super) fn idle(&mut self, seen: &Observation, asked_for: bool, around: Surroundings<'_>) -> Decision {
+        let ended = match self.ended() {
+            Some(before) => Some(before),
+            // It ran, and ended while no supervisor saw it.
+            None if self.missed && seen.presence == Presence::Absent => {
+                Some(Ended::new(seen.noticed.wall, seen.exit.unwrap_or(Exit::Unknown)))
+            }
+            None => None,
+        };
+        if let Some(ended) = ended.filter(|ended| stays_ended(ended.exit(), around)) {
+            return self.absent(NotStarted::Ended(ended));
+        }
+        let waits = self.barred.clone().filter(|denial| !denial.is_of_account());
+        if let (Some(denial), Assignment::Permanent) = (waits, &seen.assignment) {
+            return self.absent(NotStarted::Denied(denial));
+        }
         match (&seen.permission, &seen.assignment) {
             (Permission::Denied(why), _) => self.absent(NotStarted::Denied(why.clone())),
             // This is why it does not run, whether or not it is needed now.
@@ -144,6 +162,9 @@ impl Lifecycle {
             }
             (Permission::Allowed, Assignment::NotAsked) => Decision::Leave,
             (Permission::Allowed, Assignment::Permanent) if !matches!(seen.presence, Presence::Dead(_)) => {
+                if self.missed {
+                    self.note_unknown_exit(seen, around);
+                }
                 self.start_unless_held(around)
             }
             // What is left of it may still be in use; one that has work may be about to come up.
@@ -168,7 +189,13 @@ impl Lifecycle {
             involved,
             said_stopped: before.as_ref().is_none_or(|life| life.said_stopped),
         };
-        match judge(seen, first) {
+        let outcome = judge(seen, first);
+        if outcome.is_its_own_end()
+            && let Some(exit) = self.exit_after_which_it_stays(seen, before.as_ref(), around)
+        {
+            return self.ended_by_itself(exit, seen, suspicion, around);
+        }
+        match outcome {
             ConfirmOutcome::Back(key) => self.alive(&key, seen, true, around),
             ConfirmOutcome::Unclear(why) => {
                 self.doubts(&why);
@@ -188,7 +215,7 @@ impl Lifecycle {
                 self.leave_alone(seen.state_file != StateFile::Running, why, around)
             }
             ConfirmOutcome::UsageLimit(_) | ConfirmOutcome::CleanExit | ConfirmOutcome::Death
-                if let Some(denial) = self.barred.clone() =>
+                if let Some(denial) = self.barred.clone().filter(Denial::is_of_account) =>
             {
                 self.wait_for_account(denial, around)
             }
@@ -209,6 +236,41 @@ impl Lifecycle {
                 None => self.start_unless_held(around),
             },
             ConfirmOutcome::Death => self.died_at(seen, suspicion, around),
+        }
+    }
+
+    /// How its process ended, if it did and the agent is not started again after that.
+    fn exit_after_which_it_stays(
+        &self,
+        seen: &Observation,
+        before: Option<&Life>,
+        around: Surroundings<'_>,
+    ) -> Option<Exit> {
+        let ran = before.is_some() || self.missed || seen.exit.is_some();
+        let exit = seen.exit.unwrap_or(Exit::Unknown);
+        (ran && stays_ended(exit, around)).then_some(exit)
+    }
+
+    /// It ended, and is not started again by itself. An end that may be a failure is reported as a death.
+    fn ended_by_itself(
+        &mut self,
+        exit: Exit,
+        seen: &Observation,
+        suspicion: Suspicion,
+        around: Surroundings<'_>,
+    ) -> Decision {
+        let at = suspicion.noticed.wall;
+        if !exit.is_well() {
+            self.report_death(seen, suspicion, around);
+        }
+        self.absent(NotStarted::Ended(Ended::new(at, exit)))
+    }
+
+    /// Says that it is started again because nobody knows how it ended.
+    fn note_unknown_exit(&mut self, seen: &Observation, around: Surroundings<'_>) {
+        let is_unknown = seen.exit.is_none_or(|exit| exit == Exit::Unknown);
+        if around.restart == Some(RestartWhen::OnFailure) && is_unknown && !seen.ended_with_server() {
+            self.reasons.push(Reason::ExitUnknown);
         }
     }
 
@@ -249,6 +311,25 @@ impl Lifecycle {
 
     /// It ended and nobody intended that.
     fn died_at(&mut self, seen: &Observation, suspicion: Suspicion, around: Surroundings<'_>) -> Decision {
+        let noticed = suspicion.noticed;
+        let session = self.report_death(seen, suspicion, around);
+        if session.is_some() {
+            self.note_unknown_exit(seen, around);
+        }
+        match session {
+            Some(_) if seen.ended_with_server() => self.died_with_server(around),
+            Some(session) => self.died(noticed.age_of(session.created), around),
+            None => self.start_unless_held(around),
+        }
+    }
+
+    /// Reports its death, if it lived; returns the session it lived in.
+    fn report_death(
+        &mut self,
+        seen: &Observation,
+        suspicion: Suspicion,
+        around: Surroundings<'_>,
+    ) -> Option<SessionKey> {
         let Suspicion { noticed, before, involved, .. } = suspicion;
         let running = seen.at_work.as_ref().map(|at_work| at_work.running.as_slice()).unwrap_or_default();
         let by_command = seen.ended_by(&involved, around.identity);
@@ -265,17 +346,18 @@ impl Lifecycle {
             let of_it = |death: &&Death| session.as_ref().is_some_and(|session| session.id == death.id);
             let death = seen.death.as_ref().filter(of_it);
             let oom_kill = seen.oom_kill.filter(|_| session.is_some());
-            let cause = Cause::of(death, matches!(seen.presence, Presence::Dead(_)), oom_kill);
+            let cause = match Cause::of(death, matches!(seen.presence, Presence::Dead(_)), oom_kill) {
+                Cause::AgentMissing | Cause::Crashed(None) if let Some(exit) = seen.exit => {
+                    Cause::Crashed(exit.status())
+                }
+                cause => cause,
+            };
             let session = session.clone();
             let by_command = by_command.map(|it| it.line.clone());
             let report = DeathReport { session, noticed, cause, hook, by_command };
             self.reasons.push(Reason::Died(Box::new(report)));
         }
-        match session {
-            Some(_) if seen.ended_with_server() => self.died_with_server(around),
-            Some(session) => self.died(noticed.age_of(session.created), around),
-            None => self.start_unless_held(around),
-        }
+        session
     }
 
     /// It died with its server: counts as no agent's restart, but takes a turn, because many restart at once.
@@ -410,4 +492,10 @@ impl Lifecycle {
             verdict => self.follow(verdict, false, None, around),
         }
     }
+}
+
+/// Whether it stays as it is after such an end.
+pub(super) fn stays_ended(exit: Exit, around: Surroundings<'_>) -> bool {
+    let again = |when| ended::starts_again(when, ended::Cause::ByItself(exit), Occasion::Ended);
+    around.restart.is_some_and(|when| !again(when))
 }

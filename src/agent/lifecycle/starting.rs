@@ -6,12 +6,13 @@ use jiff::Timestamp;
 
 use super::{
     A_MOMENT, ACCOUNT_RETRY, Attempt, Because, Decision, Lifecycle, Replacement, START_RETRY, StartEnd,
-    StartOrder, State, Surroundings, WaitsFor, time_until,
+    StartOrder, State, Surroundings, WaitsFor, ending::stays_ended, time_until,
 };
 use crate::{
     agent::{
         confirmation::{Permission, SessionKey},
         denial::{Denial, NotStarted},
+        ended::{Ended, Exit},
         phase::Phase,
         reason::{CrashLoop, Reason, Stuck},
         restart::{self, RestartHistory, Verdict, later},
@@ -61,7 +62,10 @@ impl Lifecycle {
         around: Surroundings<'_>,
     ) -> Decision {
         if let Some(denial) = self.barred.clone().filter(|_| replace.is_none()) {
-            return self.wait_for_account(denial, around);
+            return match denial.is_of_account() {
+                true => self.wait_for_account(denial, around),
+                false => self.absent(NotStarted::Denied(denial)),
+            };
         }
         // A replacement of a live agent waits for no turn: it would be forgotten meanwhile.
         if !paced && replace.is_none() {
@@ -154,6 +158,9 @@ impl Lifecycle {
             }
             StartEnd::NeverAppeared(why) | StartEnd::NotByGt(why) => {
                 self.reasons.push(Reason::StartFailed(why));
+                if stays_ended(Exit::Unknown, around) {
+                    return self.absent(NotStarted::Ended(Ended::new(around.now.wall, Exit::Unknown)));
+                }
                 if let Some(denial) = around.account.filter(|_| around.wanted.is_kept()) {
                     return self.wait_for_account(denial.clone(), around);
                 }

@@ -18,6 +18,7 @@ use crate::{
     town::{
         identity::{Identity, Wanted},
         settings::Restart as Policy,
+        standing::RestartWhen,
     },
 };
 
@@ -119,6 +120,8 @@ pub struct Surroundings<'a> {
     pub identity: &'a Identity,
     /// When that agent is to run.
     pub wanted: Wanted,
+    /// When it is started again by itself, where a file says so; else always.
+    pub restart: Option<RestartWhen>,
     /// The restart policy in force.
     pub policy: &'a Policy,
     /// The delay of the second probe (`restart.confirm`, `polecats.confirm`).

@@ -19,6 +19,7 @@ use crate::{
     },
 };
 
+mod again;
 mod asked;
 mod lives;
 mod phases;
@@ -107,6 +108,7 @@ fn seen(what: &str, now: Now) -> Observation {
         usage_limit,
         question: what.contains("+asked").then(|| "Trust it?".to_owned()),
         left_to_respawn: what.contains("+left"),
+        exit: None,
         oom_kill: what.contains("+oom").then_some(OOM_KILL),
     }
 }
@@ -133,6 +135,7 @@ fn paced_step(lifecycle: &mut Lifecycle, event: Event, now: Now, pace: Duration)
         now,
         identity: &Identity::Witness("r".parse().unwrap()),
         wanted: Wanted::Always,
+        restart: None,
         policy: &policy,
         confirm: policy.confirm,
         is_respawned: true,
@@ -158,7 +161,7 @@ fn probe_again(lifecycle: &mut Lifecycle, what: &str, second: i64) -> Step {
 
 /// Stopped on request, with this on its hook.
 fn hold(hook: Option<Hook>) -> Hold {
-    Hold { since: at(50).wall, why: "stop requested (mail hq-1)".into(), by: None, until: None, hook }
+    Hold { since: at(50).wall, why: "stop requested (mail hq-1)".into(), by: None, until: None, down: false, hook }
 }
 
 /// A lifecycle in the named state at second 100.

@@ -90,6 +90,9 @@ fn count(reason: &Reason, role: Role, now: Now, metrics: &Metrics) {
         Reason::Died(death) if death.by_command.is_none() => {
             metrics.died(role, reason.code(), now.since(death.noticed));
         }
+        Reason::NotStarted(NotStarted::Ended(ended)) if ended.exit().is_well() => {
+            metrics.ended(role, reason.code());
+        }
         Reason::Died(_) | Reason::OwnEnd(..) | Reason::StoppedByHand(..) | Reason::StoppedOnRequest => {
             metrics.ended(role, reason.code());
         }

@@ -2,18 +2,21 @@
 //!
 //! `gt` 1.x gives the sessions of deacon and mayor a hook that starts the agent again 3 s after its process ended, however often
 //! that happens. While the supervisor waits with a restart, the hook and the dead pane are removed. A pane that a person opened
-//! in that session stays.
+//! in that session stays. The same for one that is not started again because of how it ended.
 
 use super::Owner;
 use crate::agent::{
     confirmation::{Observation, Permission, Presence, SessionKey},
+    denial::Denial,
     elsewhere, kill,
 };
 
 /// The session in which this probe shows what is left of the agent and nothing of it that lives, if it may be touched.
 pub(super) fn left(seen: &Observation) -> Option<SessionKey> {
     match (&seen.presence, &seen.permission) {
-        (Presence::Dead(session), Permission::Allowed) => Some(session.clone()),
+        (Presence::Dead(session), Permission::Allowed | Permission::Denied(Denial::WaitsForAgent(_))) => {
+            Some(session.clone())
+        }
         _ => None,
     }
 }

@@ -8,14 +8,33 @@ use super::Owner;
 use crate::{
     agent::{
         confirmation::{Observation, Permission, Presence},
+        ended::{Cause, Occasion, starts_again},
         history::{Ending, Entry, Kind, story},
-        lifecycle::State,
+        lifecycle::{Before, State},
         phase::Phase,
-        reason::Reason,
+        reason::{HoldOver, Reason},
     },
     clock::Now,
+    deps::Deps,
     sessions::death::Death,
+    town::identity::Identity,
 };
+
+/// Whether the hold of an agent ends because its supervisor starts, and its file says so. It is reported.
+pub(super) fn is_let_go(deps: &Deps, identity: &Identity, before: &Before, now: Now) -> bool {
+    let Some(standing) = deps.standing(identity) else { return false };
+    let until_further_notice = before.hold.as_ref().is_some_and(|hold| hold.until.is_none());
+    // An actor that crashed left its lifecycle.
+    let is_let_go = before.lifecycle.is_none()
+        && until_further_notice
+        && starts_again(standing.restart, Cause::Stopped, Occasion::SupervisorStarts);
+    if is_let_go {
+        let reason = Reason::HoldOver(HoldOver::SupervisorStarts);
+        tracing::info!(agent = %identity, reason = reason.code(), "{}", reason.words().line());
+        deps.records.happened(identity, Entry::of(&reason, Kind::Change, now.wall));
+    }
+    is_let_go
+}
 
 impl Owner {
     /// Continues the history that an earlier owner or supervisor wrote.

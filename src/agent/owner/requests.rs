@@ -105,7 +105,7 @@ impl Owner {
     /// Tries it again a little later.
     pub(super) fn put_off(&mut self) {
         // Who gave a command waits for the answer.
-        let by_command = self.attending.take().is_some_and(|request| request.by.is_some());
+        let by_command = self.attending.take().is_some_and(|request| request.is_awaited());
         let after = if by_command { TRY_SOON } else { TRY_AGAIN };
         self.work.after(after, OwnerEvent::RequestDue);
     }

@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use super::{Cause, CrashLoop, DeathReport, HeldUp, HoldOver, Missing, Reason, Stuck};
 use crate::{
     agent::{
+        denial::NotStarted,
         lifecycle::{Attempt, StartOrder},
         phase::Phase,
         waits::Own,
@@ -96,6 +97,10 @@ impl Reason {
                 format!("left alone for {}", go_duration::short(*time)),
             ),
             Reason::HoldOver(why) => Words::seen(format!("hold after a stop by hand ends: {why}")),
+            Reason::NotStarted(NotStarted::Ended(ended)) => {
+                Words::new(ended.to_string(), "; ", "not started again")
+            }
+            Reason::ExitUnknown => Words::new("its exit status is not known", "; ", "counts as a failure"),
             Reason::NotStarted(why) => Words::new("not running", ", not started: ", why.to_string()),
             Reason::LeftAlone(denial) => Words::new(denial.to_string(), "; ", "not touched until that ends"),
             Reason::Supervised => Words::seen("supervised again"),
@@ -299,6 +304,7 @@ impl fmt::Display for HoldOver {
             HoldOver::Operational => "its rig is operational again",
             HoldOver::SaysRunning => "Gas Town notes it as running",
             HoldOver::TimeOver => "its time is over",
+            HoldOver::SupervisorStarts => "a supervisor starts, and its restart is \"always\"",
         })
     }
 }

@@ -116,6 +116,30 @@ impl Records {
         saved
     }
 
+    /// Notes a request of the town's file, in memory; it is written soon. What the file says is on disk already, so nothing is lost
+    /// with it. One with the same id is replaced.
+    pub fn put_request(&self, request: &Request) {
+        let mut agents = self.agents.lock();
+        let numbers = agents.values().flat_map(|it| it.requests.values()).map(|claim| claim.number + 1);
+        let (number, Request { id, identity, action, by }) = (numbers.max().unwrap_or(0), request.clone());
+        forget_old_commands(&mut agents, by.as_ref());
+        let claim = Claim { identity, action, stage: Stage::Due, number, by, outcome: None };
+        agents.entry(request.identity.clone()).or_default().requests.insert(id, claim);
+        self.claims.was_changed();
+    }
+
+    /// The requests of the town's file for this agent, open or done.
+    pub fn requests_of_file(&self, identity: &Identity) -> BTreeMap<String, Claim> {
+        let agents = self.agents.lock();
+        let all = agents.get(identity).map(|record| record.requests.clone()).unwrap_or_default();
+        all.into_iter().filter(|(_, claim)| claim.by.as_ref().is_some_and(|by| by.of_file)).collect()
+    }
+
+    /// Forgets these requests, in memory; it is written soon. What is being carried out goes on.
+    pub fn take_back(&self, ids: &BTreeSet<String>) {
+        self.remove_requests(|id, _| ids.contains(id));
+    }
+
     /// Moves to this stage, in memory; it is written soon.
     pub fn set_stage(&self, request: &Request, stage: Stage) {
         let mut agents = self.agents.lock();

@@ -39,6 +39,7 @@ fn seen(session: Option<u32>, second: u64) -> Event {
         usage_limit: None,
         question: None,
         left_to_respawn: false,
+        exit: None,
         oom_kill: None,
     })
 }
@@ -51,6 +52,7 @@ fn step(lifecycle: &mut Lifecycle, event: Event, second: u64) {
             now: at(second),
             identity: &Identity::Deacon,
             wanted: Wanted::Always,
+            restart: None,
             policy: &policy,
             confirm: policy.confirm,
             is_respawned: false,
@@ -158,6 +160,7 @@ fn of_one_that_is_no_more_nothing_is_held_or_missed() {
     let (records, mut it) = (records(), Lifecycle::new(RestartHistory::default()));
     step(&mut it, seen(Some(1), 100), 100);
     let hold = Hold {
+        down: false,
         since: at(100).wall,
         why: "stop requested (mail hq-1)".into(),
         by: None,

@@ -8,7 +8,9 @@
 use std::{future::Future, time::Duration};
 
 use super::{Start, Step, conversation::Talk};
-use crate::agent::{confirmation::SessionKey, kill, lifecycle::StartEnd, observe, program::AgentProgram};
+use crate::agent::{
+    confirmation::SessionKey, ended, kill, lifecycle::StartEnd, observe, program::AgentProgram,
+};
 
 /// How long a new session keeps dead panes, for their exit status. A program that cannot run ends at once; on a
 /// machine busy with a dozen builds, more than a second after its session was created.
@@ -36,7 +38,7 @@ impl Start<'_> {
         let early = tokio::time::timeout(moments, &mut rest).await;
         let end = match early {
             Ok(Err(StartEnd::Ended(ended))) if ended == *key => {
-                let end = self.ended_early(ended, program).await;
+                let end = self.ended_early(ended, program, talk).await;
                 if matches!(end, StartEnd::Ended(_)) && self.does_not_know(talk) {
                     return Ok(None);
                 }
@@ -58,8 +60,11 @@ impl Start<'_> {
         screen.is_some_and(|screen| talk.is_unknown_by(&screen.lines))
     }
 
-    /// From here on its panes close with their processes.
+    /// From here on its panes close with their processes, unless it matters how those end.
     async fn stop_keeping(&self, key: &SessionKey) {
+        if ended::exit_matters(self.deps, &self.spec.identity) {
+            return;
+        }
         match self.deps.sessions.find(&self.spec.session).await {
             Ok(Some(session)) if kill::key(&session) == *key => {}
             _ => return,
@@ -69,7 +74,7 @@ impl Start<'_> {
         }
     }
 
-    async fn ended_early(&self, key: SessionKey, program: &AgentProgram) -> StartEnd {
+    async fn ended_early(&self, key: SessionKey, program: &AgentProgram, talk: &Talk) -> StartEnd {
         let code = tokio::time::timeout(STATUS_COMES, self.status(&key)).await.unwrap_or_default();
         // A code was read from its dead pane; without one, checks whether it has ended at all.
         if code.is_none() && !self.has_ended(&key).await {
@@ -77,8 +82,13 @@ impl Start<'_> {
         }
         // Its last output is lost with its pane.
         observe::keep_last_screen(self.deps, self.spec).await;
+        let cannot_run = matches!(code, Some(126 | 127));
+        if !cannot_run && ended::exit_matters(self.deps, &self.spec.identity) && !self.does_not_know(talk) {
+            // The probe that judges its end reads the code there.
+            return StartEnd::Ended(key);
+        }
         // Nothing runs in it any more.
-        if let Err(why) = kill::kill(self.deps, &self.spec.session, &key).await {
+        if let Err(why) = kill::kill(self.deps, self.spec, &key).await {
             self.passed_over(&why);
         }
         let Some(code @ (126 | 127)) = code else { return StartEnd::Ended(key) };

@@ -26,7 +26,7 @@ use crate::{
         lifecycle::StartEnd,
         program::{AgentProgram, provider::Resuming},
         restart::later,
-        start_slots::Slot,
+        start_slots::{Rank, Slot},
         starts,
     },
     terminal,
@@ -225,7 +225,8 @@ impl Start<'_> {
 
     async fn turn_to_resume(&self) -> Step<Slot> {
         let asked = self.is_asked();
-        let turn = self.deps.starts.turn_to_resume(self.spec.identity.role(), asked, &*self.deps.clock);
+        let rank = Rank::of(self.deps, &self.spec.identity);
+        let turn = self.deps.starts.turn_to_resume(rank, asked, &*self.deps.clock);
         let mut turn = std::pin::pin!(turn);
         loop {
             tokio::select! {

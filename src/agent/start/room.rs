@@ -14,7 +14,7 @@ use crate::{
         phase::Phase,
         reason::Reason,
         start_memory::{self, RECHECK, Shortage, Ticket},
-        start_slots::Slot,
+        start_slots::{Rank, Slot},
     },
     ports::memory::Memory,
 };
@@ -23,11 +23,11 @@ impl Start<'_> {
     /// Waits for a slot in which there is memory for one more agent.
     pub(super) async fn slot(&self) -> Step<Slot> {
         let asked = self.is_asked();
-        let mut ticket = self.deps.starts.memory.ticket(&self.spec.identity, asked);
+        let rank = Rank::of(self.deps, &self.spec.identity);
+        let mut ticket = self.deps.starts.memory.ticket(&self.spec.identity, asked).at(rank);
         loop {
             let limit = self.deps.settings().start.max_concurrent;
-            let slot =
-                self.deps.starts.slot(limit, self.spec.identity.role(), asked, &*self.deps.clock).await;
+            let slot = self.deps.starts.slot(limit, rank, asked, &*self.deps.clock).await;
             if self.order.replace.is_some() || !self.waits_for_memory(&mut ticket).await {
                 return Ok(slot);
             }

@@ -68,7 +68,7 @@ fn what_the_owner_knows() {
         involved: Vec::new(),
     };
     let waiting = State::Waiting { until: ago(-30), counted: true, paced: false, why: WaitsFor::Backoff(1) };
-    let hold = Hold { since: ago(60), why: String::new(), by: None, until: None, hook: None };
+    let hold = Hold { since: ago(60), why: String::new(), by: None, until: None, down: false, hook: None };
     let stopping = State::Stopping { session: session.clone(), hold: Some(hold.clone()) };
     let on_request = State::HeldOnRequest { hold };
     let held = State::Held { until: ago(-30), why: String::new(), since: HeldSince::default() };

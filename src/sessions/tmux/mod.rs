@@ -60,6 +60,7 @@ mod settling;
 mod subprocess;
 mod target;
 mod version;
+pub mod visiting;
 mod words;
 
 /// The time limit for giving the keys back.
@@ -415,6 +416,11 @@ impl Sessions for Tmux {
             return Ok(());
         }
         self.for_session(name, &requests, Purpose::Repeatable).await.map(drop)
+    }
+
+    async fn keep_exit(&self, pane: &PaneTarget) -> Result<(), SessionsError> {
+        let requests = [request::keep_exit(&self.verified(pane).await?)];
+        self.for_pane(pane, &requests, Purpose::Repeatable).await.map(drop)
     }
 
     async fn disarm(&self, name: &str) -> Result<(), SessionsError> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{RootMsg, RootState};
+use super::{Reason, RootMsg, RootState};
 use crate::{
     agent::{actor::AgentMsg, pollers},
     ports::problems::ProblemKey,
@@ -30,7 +30,7 @@ impl RootState {
             let deadline = deps.settings().heartbeat.deadline;
             self.scan_timer.set(&mut self.work, deadline / STEPS, |_| RootMsg::ScanIsLate(number));
             self.deadline.set(&mut self.work, deadline, |_| RootMsg::Deadline(number));
-            self.read_town(Some(number));
+            self.read_town(Reason { heartbeat: Some(number), asked: false });
         }
     }
 
@@ -61,6 +61,7 @@ impl RootState {
     }
 
     pub(super) fn seen(&mut self, seen: Seen) {
+        self.look_for_left_behind(&seen.scan);
         let Some(number) = seen.for_heartbeat else {
             return self.broadcast(&Broadcast::Scanned(seen.scan));
         };

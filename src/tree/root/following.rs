@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use ractor::ActorProcessingErr;
 
-use super::{RootMsg, RootState};
+use super::{Read, Reason, RootMsg, RootState};
 use crate::{
     agent::{role_bead, spec::AgentSpec, start::without_gt},
     supervision::messages::Broadcast,
@@ -15,46 +15,42 @@ use crate::{
         settings::Settings,
     },
     tree::{
-        rig,
+        one_file, rig,
         town_reading::{TownReading, read_town, watched},
     },
 };
 
 impl RootState {
     /// Reads the town's files: one reading at a time, however slow the disk is, and at most one more queued.
-    pub(super) fn read_town(&mut self, heartbeat: Option<u64>) {
+    pub(super) fn read_town(&mut self, reason: Reason) {
         if self.reading.is_some() {
-            self.read_again = Some(heartbeat.or(self.read_again.flatten()));
+            self.read_again = Some(self.read_again.unwrap_or_default().and(reason));
             return;
         }
-        self.reading = Some(heartbeat);
+        self.reading = Some(reason);
         self.town.begin();
-        let deps = self.plan.deps.clone();
-        self.work.spawn(
-            async move { RootMsg::TownRead(Some(Box::new(read_town(&deps).await))) },
-            RootMsg::TownRead(None),
-        );
+        let (deps, one_file) = (self.plan.deps.clone(), self.plan.one_file.clone());
+        let read = async move {
+            let read = match one_file {
+                Some(own) => Read::File(Box::new(one_file::read_again(&deps, &own).await)),
+                None => Read::Town(Box::new(read_town(&deps).await)),
+            };
+            RootMsg::TownRead(Some(read))
+        };
+        self.work.spawn(read, RootMsg::TownRead(None));
     }
 
-    pub(super) async fn town_read(
-        &mut self,
-        reading: Option<Box<TownReading>>,
-    ) -> Result<(), ActorProcessingErr> {
-        let heartbeat = self.reading.take().flatten();
-        if let Some(reading) = reading.filter(|_| self.plan.deps.dialect().is_gas_town()) {
-            let (settings, plans) = self.town.update(*reading, &self.plan.deps);
-            if let Some(settings) = settings {
-                self.put_in_force(settings);
-                for spec in AgentSpec::of_town(&self.plan.deps) {
-                    self.start_if_asked_for(&spec.identity).await?;
-                }
-            }
-            self.follow_rigs(plans).await?;
+    pub(super) async fn town_read(&mut self, reading: Option<Read>) -> Result<(), ActorProcessingErr> {
+        let reason = self.reading.take().unwrap_or_default();
+        match reading {
+            Some(Read::Town(reading)) => self.gas_town_read(*reading).await?,
+            Some(Read::File(reading)) => self.file_read(*reading, reason).await?,
+            None => {}
         }
-        if let Some(heartbeat) = self.read_again.take() {
-            self.read_town(heartbeat);
+        if let Some(reason) = self.read_again.take() {
+            self.read_town(reason);
         }
-        match heartbeat {
+        match reason.heartbeat {
             Some(number) => {
                 self.read_role_beads();
                 self.ask_for_scan(number);
@@ -62,6 +58,17 @@ impl RootState {
             None => self.broadcast(&Broadcast::TownChanged),
         }
         Ok(())
+    }
+
+    async fn gas_town_read(&mut self, reading: TownReading) -> Result<(), ActorProcessingErr> {
+        let (settings, plans) = self.town.update(reading, &self.plan.deps);
+        if let Some(settings) = settings {
+            self.put_in_force(settings);
+            for spec in AgentSpec::of_town(&self.plan.deps) {
+                self.start_if_asked_for(&spec.identity).await?;
+            }
+        }
+        self.follow_rigs(plans).await
     }
 
     /// Reads role beads ahead, or role files, so that no start waits for `bd`; one reading at a time.
@@ -118,11 +125,17 @@ impl RootState {
         self.send_rigs();
         let prefixes = self.rigs.values().map(|rig| rig.prefix.sessions.clone()).collect();
         self.plan.deps.starts.set_prefixes(prefixes);
-        let names: Vec<RigName> = self.rigs.keys().cloned().collect();
         // A rig that changed waits until the actors of the old one have ended.
         for child in self.rigs.values().map(|plan| self.rig(plan)).collect::<Vec<_>>() {
             self.start(child).await?;
         }
+        self.watch_files();
+        Ok(())
+    }
+
+    /// Watches the directories of the town as it is now, and saves what is known of its agents.
+    pub(super) fn watch_files(&mut self) {
+        let names: Vec<RigName> = self.rigs.keys().cloned().collect();
         let (fs_watcher, deps) = (self.plan.fs_watcher.clone(), self.plan.deps.clone());
         self.work.run(async move {
             deps.records.save(&deps).await;
@@ -133,7 +146,6 @@ impl RootState {
                 None => deps.problems.clear("watch"),
             };
         });
-        Ok(())
     }
 
     /// Clears backoffs through the agents' owners; for agents without one, clears the entry in the restart state.

@@ -400,6 +400,26 @@ impl World {
         self.hint_sessions();
     }
 
+    /// The process of this session's agent ends with this exit code; its pane stays where the server is to keep it.
+    pub fn exit_agent(&self, name: &str, code: i32) {
+        let now = self.time();
+        let mut state = self.state();
+        if !state.sessions.get(name).is_some_and(|it| it.keep_exit) {
+            drop(state);
+            return self.end_session(name, "its agent exited");
+        }
+        state.ends(now, name);
+        let Some(session) = state.sessions.get_mut(name) else { return };
+        let before = shown(name, session);
+        session.condition = Condition::Exited(code);
+        let pid = session.pid;
+        state.note(now, true, || format!("the agent in {name} exits with {code}, its pane stays"));
+        drop(state);
+        self.report(Duration::ZERO, Fact::Listed([before].into()));
+        self.report(millis(2), Fact::Exited { pid, exit: Some(code) });
+        self.hint_sessions();
+    }
+
     /// What an agent does when it gets typed text.
     pub(super) fn was_told(&self, name: &str, text: &str) {
         self.asks_its_program(name);

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use gastown_supervisor::town::files::{Files, HeldLock, LockState};
 
 use super::{
-    World, millis, path,
+    AGENTS_FILE, World, millis, path,
     weather::{FILE_CAP, pause},
 };
 
@@ -41,7 +41,8 @@ impl World {
         state.look_at_gates(now);
         let watched = ["events/refinery/", "mayor/", "settings/", ".beads-wisp/config/", ".runtime/deacon/"]
             .iter()
-            .any(|directory| relative.starts_with(directory));
+            .any(|directory| relative.starts_with(directory))
+            || relative == AGENTS_FILE;
         let lost = state.weather.hints;
         if !watched || state.chance(lost) {
             return;

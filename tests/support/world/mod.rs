@@ -257,6 +257,8 @@ pub struct State {
     pub crash_logs: Vec<(Duration, Vec<String>)>,
     /// The supervisor's relevant actions, in order.
     pub deeds: Vec<(Duration, rules::Deed)>,
+    /// With which signal and grace the processes of a session were ended, in order.
+    pub signals: Vec<(String, rustix::process::Signal, Duration)>,
     /// What the supervisor did although it must never do it.
     pub violations: Vec<String>,
     watch: rules::Watch,
@@ -321,6 +323,7 @@ impl World {
             polecats: BTreeMap::new(),
             crash_logs: Vec::new(),
             deeds: Vec::new(),
+            signals: Vec::new(),
             violations: Vec::new(),
             watch: rules::Watch::default(),
             wishes: requests::Wishes::default(),

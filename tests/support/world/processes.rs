@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use gastown_supervisor::processes::{
     Details, Ended, Invocation, Process, Processes, ProcessesError, Resident,
 };
+use rustix::process::Signal;
 
 use super::{
     Condition, FakeSession, World,
@@ -184,7 +185,12 @@ impl Processes for World {
         }
     }
 
-    async fn end_trees(&self, roots: &[u32], grace: Duration) -> Result<Ended, ProcessesError> {
+    async fn end_trees_with(
+        &self,
+        roots: &[u32],
+        signal: Signal,
+        grace: Duration,
+    ) -> Result<Ended, ProcessesError> {
         let fate = self.fate("end_trees", TABLE_CAP, 0.0);
         self.arrive("end_trees", &fate).await;
         if fate.fails {
@@ -203,6 +209,7 @@ impl Processes for World {
             self.state().note(now, true, || format!("end processes of {name} ({condition:?})"));
             self.state().may_end(now, &name);
             self.state().deeds.push((now, rules::Deed::Ended(name.clone())));
+            self.state().signals.push((name.clone(), signal, grace));
             self.end_session(&name, "the supervisor ended its processes");
             self.provoke_after_end(&name);
         }

@@ -214,6 +214,13 @@ impl Sessions for World {
         self.tmux("set_options", name, false, |world| world.on_session(name, |_| ())).await
     }
 
+    async fn keep_exit(&self, pane: &PaneTarget) -> Result<(), SessionsError> {
+        let name = pane.session();
+        self.state().may_touch(self.time(), "keep the exit status of", name);
+        self.tmux("keep_exit", name, false, |world| world.on_pane(pane, |session| session.keep_exit = true))
+            .await
+    }
+
     async fn disarm(&self, name: &str) -> Result<(), SessionsError> {
         self.state().may_touch(self.time(), "disarm", name);
         self.tmux("disarm", name, false, |world| {

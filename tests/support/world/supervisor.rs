@@ -72,8 +72,7 @@ impl World {
     async fn one_file(&self, paths: &TownPaths) -> Option<OneFile> {
         let (home, file) = (PathBuf::from("/home/user"), paths.agents_file()?);
         let (_, plan) = one_file::read(self, &file, Some(&home)).await.expect("the file has no mistakes");
-        let standings = Arc::new(watch::channel(Arc::new(plan.standings())).0);
-        Some(OneFile { standings, plan: Arc::new(plan), home: Some(home) })
+        Some(OneFile::new(plan, paths, Some(home)))
     }
 
     /// The ports and registers of a supervisor with the settings this town has.
@@ -89,7 +88,7 @@ impl World {
         };
         let one_file = self.one_file(&paths).await;
         let settings = match &one_file {
-            Some(own) => own.plan.settings.clone(),
+            Some(own) => own.in_force().plan.settings.clone(),
             None => self.settings(&paths).await,
         };
         let (put, settings) = watch::channel(Arc::new(settings));

@@ -11,7 +11,15 @@ fn ask(lifecycle: &mut Lifecycle, action: Action, stage: Stage, what: &str) -> S
 
 fn anna(until: Option<i64>, when_idle: bool) -> ByCommand {
     let (command, user) = ("stop".to_owned(), Some("anna".to_owned()));
-    ByCommand { uid: 1000, user, command, at: at(99).wall, until: until.map(|it| at(it).wall), when_idle }
+    ByCommand {
+        uid: 1000,
+        user,
+        command,
+        at: at(99).wall,
+        until: until.map(|it| at(it).wall),
+        when_idle,
+        of_file: false,
+    }
 }
 
 /// Anna's command, given right now; `busy`: what it is doing.
