@@ -19,6 +19,7 @@ pub mod directory;
 pub mod elsewhere;
 pub mod environment;
 pub mod foreign;
+pub mod health;
 pub mod heartbeats;
 pub mod history;
 pub mod holds;

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use super::{
     confirmation::SessionKey,
     conversation::Conversations,
+    health::Course,
     history::History,
     holds::Hold,
     lifecycle::{Before, Lifecycle, State},
@@ -39,6 +40,7 @@ use crate::{
 };
 
 mod activities;
+mod health;
 pub mod histories;
 mod requests;
 mod restarts;
@@ -77,6 +79,8 @@ pub struct AgentRecord {
     watched: Option<Watched>,
     /// What it is doing.
     doing: Doing,
+    /// What the checks of its health say.
+    health: Option<Course>,
     /// What happened to it, for people.
     history: Option<History>,
     /// What is asked of it by mail, by the message's id.

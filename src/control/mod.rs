@@ -18,6 +18,7 @@ pub(crate) mod histories;
 pub mod http;
 mod left_behind;
 pub mod metrics;
+pub(crate) mod nudging;
 mod orders;
 mod peer;
 pub mod programs;
