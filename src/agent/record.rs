@@ -181,7 +181,9 @@ impl Records {
                 self.holds.put(&mut record.hold, None);
             }
             let before = record.requests.len();
-            record.requests.retain(|_, claim| !(claim.is_open() && claim.by.as_ref().is_some_and(ByCommand::is_down)));
+            record
+                .requests
+                .retain(|_, claim| !(claim.is_open() && claim.by.as_ref().is_some_and(ByCommand::is_down)));
             if record.requests.len() != before {
                 self.claims.was_changed();
             }
