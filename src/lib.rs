@@ -59,7 +59,7 @@ pub mod report {
             history::{Entry, Kind},
             phase::Phase,
         },
-        control::report::{ActorReport, AgentReport, HeartbeatReport},
+        control::report::{ActorReport, AgentReport, Health, HeartbeatReport},
         tree::town_reading::SettingsState,
     };
 }

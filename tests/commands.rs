@@ -106,8 +106,9 @@ async fn much_output_on_both_streams_does_not_block() {
 async fn errors_grid() {
     let dir = tempfile::tempdir().unwrap();
     let script = dir.path().join("broken");
-    std::fs::write(&script, "#!/no/such/interpreter\n").unwrap();
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    // Another process writes it: a child of another test has all our open files for a moment, and what somebody writes cannot be run.
+    let write = "printf '#!/no/such/interpreter\\n' > \"$0\" && chmod 755 \"$0\"";
+    assert!(std::process::Command::new("sh").args(["-c", write]).arg(&script).status().unwrap().success());
     let plain = dir.path().join("plain");
     std::fs::write(&plain, "x").unwrap();
     let program = |program: &str| Command { program: program.into(), arguments: vec![], ..shell("") };

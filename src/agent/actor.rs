@@ -183,6 +183,7 @@ impl AgentState {
             Broadcast::SnapshotRead(snapshot) => role.snapshot_read(agent, &snapshot),
             Broadcast::Died(death) => agent.owner.died(death),
             Broadcast::Asks(title) => agent.owner.asks(title),
+            Broadcast::Nudge(nudge) => agent.owner.nudge(nudge),
             Broadcast::Asked(_) => agent.owner.attend(),
             Broadcast::RestartStateChanged => agent.owner.recall(),
             Broadcast::ClearBackoff(whose) => agent.owner.clear_backoff(whose.as_ref()),

@@ -3,6 +3,10 @@
 //! What an agent is doing says its [activity](super::activity). Its screen is read for that, as the last reading of it may be a minute
 //! old. What is not known to be idle is not idle. It must not act.
 
+use std::fmt;
+
+use jiff::Timestamp;
+
 use super::{
     activity::{Activity, Reading},
     confirmation::{Presence, SessionKey},
@@ -12,9 +16,32 @@ use super::{
 };
 use crate::deps::Deps;
 
+/// Why an agent is not known to be idle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotIdle {
+    /// It does something, or may be hung.
+    Busy(String),
+    /// A question, a usage limit or a lost login holds it; which of them, as a code.
+    Held(&'static str, String),
+    /// What it is doing could not be found out.
+    Unknown(String),
+}
+
+impl fmt::Display for NotIdle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (NotIdle::Busy(text) | NotIdle::Held(_, text) | NotIdle::Unknown(text)) = self;
+        f.write_str(text)
+    }
+}
+
 /// Why this agent must not be ended while it lives in this incarnation of its session; `None` when it is idle.
 pub async fn busy(deps: &Deps, spec: &AgentSpec, session: &SessionKey) -> Option<Denial> {
-    let unknown = |why: &str| Some(Denial::Busy(format!("what it is doing is not known: {why}")));
+    ask(deps, spec, session).await.map(|not_idle| Denial::Busy(not_idle.to_string()))
+}
+
+/// Why this agent is not known to be idle in this incarnation of its session; `None` when it is.
+pub async fn ask(deps: &Deps, spec: &AgentSpec, session: &SessionKey) -> Option<NotIdle> {
+    let unknown = |why: &str| Some(NotIdle::Unknown(format!("what it is doing is not known: {why}")));
     let (Presence::Alive(key) | Presence::Starting(key), Some(pane)) = observe::locate(deps, spec).await
     else {
         return unknown("it is not found in its session");
@@ -28,23 +55,31 @@ pub async fn busy(deps: &Deps, spec: &AgentSpec, session: &SessionKey) -> Option
     };
     // A transcript may be behind: one glimpse of work is enough not to end it, although it does not overrule the transcript.
     if screens::of_living(deps, &lines) == Some(Activity::Working) {
-        return Some(Denial::Busy("its screen shows that it is working".to_owned()));
+        return Some(NotIdle::Busy("its screen shows that it is working".to_owned()));
     }
     judge(deps.records.activity(&spec.identity, Some(&session.id)).as_ref())
 }
 
 /// The same for one that does this, as far as is known.
-fn judge(doing: Option<&Reading>) -> Option<Denial> {
-    let text = match doing.map(|reading| (&reading.activity, reading.since)) {
-        Some((Activity::Idle, _)) => return None,
-        Some((Activity::Working, since)) => format!("it is working since {since}"),
-        Some((Activity::WaitingAtQuestion(question), _)) => format!("it waits at a question ({question})"),
-        Some((Activity::Limited(said), _)) => format!("it is at a usage limit ({said})"),
-        Some((Activity::LoggedOut(said), _)) => format!("its login is lost ({said})"),
-        Some((Activity::Hung(why), _)) => format!("it may be hung ({why})"),
-        None => "what it is doing is not known".to_owned(),
-    };
-    Some(Denial::Busy(text))
+fn judge(doing: Option<&Reading>) -> Option<NotIdle> {
+    match doing {
+        Some(reading) => of(&reading.activity, reading.since),
+        None => Some(NotIdle::Unknown("what it is doing is not known".to_owned())),
+    }
+}
+
+/// The same for one that does this since then.
+pub fn of(activity: &Activity, since: Timestamp) -> Option<NotIdle> {
+    Some(match activity {
+        Activity::Idle => return None,
+        Activity::Working => NotIdle::Busy(format!("it is working since {since}")),
+        Activity::WaitingAtQuestion(question) => {
+            NotIdle::Held("question", format!("it waits at a question ({question})"))
+        }
+        Activity::Limited(said) => NotIdle::Held("usage_limit", format!("it is at a usage limit ({said})")),
+        Activity::LoggedOut(said) => NotIdle::Held("logged_out", format!("its login is lost ({said})")),
+        Activity::Hung(why) => NotIdle::Busy(format!("it may be hung ({why})")),
+    })
 }
 
 #[cfg(test)]

@@ -280,7 +280,10 @@ impl Lifecycle {
             Event::Probed(seen) => self.seen(&seen, true, around),
             Event::StartEnded(end) => self.start_ended(end, around),
             Event::Replace { why, heartbeat, permission } => {
-                self.replace(why, heartbeat, &permission, around)
+                self.replace(why, Because::HeartbeatAt(heartbeat), &permission, around)
+            }
+            Event::Unhealthy { session, why, permission } => {
+                self.unhealthy(&session, why, &permission, around)
             }
             Event::Needed { why, replaces } => self.needed(why, replaces, around),
             Event::Remembered(history) => self.remembered(history, around),

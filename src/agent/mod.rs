@@ -21,6 +21,7 @@ pub mod elsewhere;
 pub mod ended;
 pub mod environment;
 pub mod foreign;
+pub mod health;
 pub mod heartbeats;
 pub mod history;
 pub mod holds;

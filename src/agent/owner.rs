@@ -35,7 +35,7 @@ use crate::{
         scan::Scan,
     },
     supervision::{
-        status::{AgentStatus, Doing, End},
+        status::{self, AgentStatus, Doing, End},
         work::{ReplyTo, Timer, Work},
     },
     town::identity::{Identity, Wanted},
@@ -44,6 +44,7 @@ use crate::{
 mod counting;
 mod first_screens;
 mod held_back;
+mod nudging;
 mod remembering;
 mod reporting;
 mod requests;
@@ -663,7 +664,20 @@ impl Owner {
             activity: doing.0,
             activity_doubt: doing.1,
             last_end: self.last_end.clone(),
+            health: self.health(),
         }
+    }
+
+    /// What the checks of its health say while it is alive.
+    fn health(&self) -> Option<status::Health> {
+        let State::Alive { session, .. } = self.state() else { return None };
+        let course = self.deps.records.health(&self.spec.identity, &session.id)?;
+        Some(status::Health {
+            state: course.health().to_string(),
+            since: course.since(),
+            failures: course.failures(),
+            said: course.said().map(str::to_owned),
+        })
     }
 
     /// The bead on its hook, as its rig's beads were last read; of a polecat of which these say nothing, as it was last probed.

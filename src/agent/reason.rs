@@ -98,6 +98,13 @@ pub enum Reason {
         /// What the supervisor does about it.
         done: Stuck,
     },
+    /// The checks of its health say that it is not well.
+    Unhealthy {
+        /// What they say.
+        why: String,
+        /// What the supervisor does about it.
+        done: Stuck,
+    },
     /// A start begins.
     Starting {
         /// How it counts.
@@ -210,7 +217,7 @@ pub enum HoldOver {
     SupervisorStarts,
 }
 
-/// What is done about an agent that makes no progress.
+/// What is done about a live agent that makes no progress, or is not well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stuck {
     /// It is replaced.
@@ -308,6 +315,7 @@ impl Reason {
             Reason::Paced(_) => "paced",
             Reason::CrashLoop(_) => "crash_loop",
             Reason::Stuck { .. } => "no_progress",
+            Reason::Unhealthy { .. } => "unhealthy",
             Reason::Starting { .. } => "starting",
             Reason::Started { .. } => "started",
             Reason::Conversation(begun) => begun.code(),

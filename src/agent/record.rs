@@ -23,6 +23,7 @@ use super::{
     confirmation::SessionKey,
     conversation::Conversations,
     ended::Ended,
+    health::Course,
     history::History,
     holds::Hold,
     lifecycle::{Before, Lifecycle, State},
@@ -40,6 +41,7 @@ use crate::{
 };
 
 mod activities;
+mod health;
 pub mod histories;
 mod requests;
 mod restarts;
@@ -80,6 +82,8 @@ pub struct AgentRecord {
     watched: Option<Watched>,
     /// What it is doing.
     doing: Doing,
+    /// What the checks of its health say.
+    health: Option<Course>,
     /// What happened to it, for people.
     history: Option<History>,
     /// What is asked of it by mail, by the message's id.

@@ -20,7 +20,9 @@ use super::{
     confirmation::{Assignment, Permission, Presence, SessionKey},
     conversation::Fresh,
     denial::Unwanted,
-    dependencies, elsewhere, environment, hooks, idleness, kill,
+    dependencies, elsewhere, environment,
+    health::Health,
+    hooks, idleness, kill,
     lifecycle::{Attempt, Because, Replacement, StartEnd, StartOrder},
     meanwhile::Meanwhile,
     observe, permission, pollers, presync,
@@ -337,6 +339,14 @@ impl Start<'_> {
         let left = |why, busy| Err(StartEnd::Left { session: key.clone(), why, busy });
         let heartbeat = match because {
             Because::HeartbeatAt(heartbeat) => heartbeat,
+            Because::Unhealthy => {
+                let health = self.deps.records.health(&self.spec.identity, &key.id);
+                let health = health.map(|course| course.health());
+                return match health {
+                    Some(Health::Unhealthy) => Ok(()),
+                    _ => left("its checks do not say any more that it is unhealthy".to_owned(), false),
+                };
+            }
             Because::Asked | Because::ByCommand { when_idle: false } => return Ok(()),
             Because::ByCommand { when_idle: true } => {
                 let busy = idleness::busy(self.deps, self.spec, key).await;

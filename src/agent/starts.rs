@@ -3,12 +3,12 @@
 //! It holds the queue of starts ([`start_slots`](super::start_slots)), the turns to type into each session, so that two
 //! texts never interleave, what was pressed at questions, which tmux server has this town's key bindings, so that each server gets them once, the starts that
 //! wait for memory ([`start_memory`](super::start_memory)), whether agents can be given a limit of it, and the pace of resumed
-//! conversations.
+//! conversations; and how many checks of agents' health are made at once.
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use super::{
     confirmation::SessionKey,
@@ -40,6 +40,9 @@ const RESUMES: usize = 4;
 /// The time of [`RESUMES`].
 pub const RESUMES_PER: Duration = Duration::from_secs(10);
 
+/// The most checks of agents' health that are made at once in the town.
+const CHECKS: usize = 4;
+
 /// What starts share; it survives the crash of any actor, and clones share it.
 #[derive(Debug, Clone)]
 pub struct Starts {
@@ -63,6 +66,7 @@ pub struct Starts {
     /// What was pressed at questions, by session, in this incarnation of it.
     answering: Arc<Mutex<BTreeMap<String, (SessionKey, Answering)>>>,
     comparing: Turns<Identity>,
+    checks: Arc<Semaphore>,
     bindings: Arc<Mutex<Bindings>>,
 }
 
@@ -91,6 +95,7 @@ impl Starts {
             typing: Turns::default(),
             answering: Arc::default(),
             comparing: Turns::default(),
+            checks: Arc::new(Semaphore::new(CHECKS)),
             bindings: Arc::default(),
         }
     }
@@ -109,6 +114,12 @@ impl Starts {
     /// Waits for the turn to compare or put back this agent's transcripts.
     pub async fn turn_to_compare(&self, identity: &Identity) -> OwnedMutexGuard<()> {
         self.comparing.take(identity.clone()).await
+    }
+
+    /// Waits for one of the [`CHECKS`] turns to check an agent's health, first come first served.
+    pub async fn turn_to_check(&self) -> Option<OwnedSemaphorePermit> {
+        // It is never closed.
+        self.checks.clone().acquire_owned().await.ok()
     }
 
     /// What one more agent would wait for, that Gas Town starts by itself on an order of ours. Starts that wait go first.

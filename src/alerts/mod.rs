@@ -70,6 +70,8 @@ pub enum Kind {
     LoginLost,
     /// An agent waits at a question.
     WaitingAtQuestion,
+    /// The checks of an agent's health fail.
+    Unhealthy,
     /// A polecat's work does not move.
     StalledWork,
     /// A program of Gas Town or of an agent is missing, or cannot be run.
@@ -99,6 +101,7 @@ impl Kind {
             Kind::UsageLimit => "usage_limit",
             Kind::LoginLost => "login_lost",
             Kind::WaitingAtQuestion => "waiting_at_question",
+            Kind::Unhealthy => "unhealthy",
             Kind::StalledWork => "stalled_work",
             Kind::MissingProgram => "missing_program",
             Kind::CannotStart => "cannot_start",
@@ -124,6 +127,7 @@ impl Kind {
             | Kind::BrokenTool => Severity::Critical,
             Kind::UsageLimit
             | Kind::WaitingAtQuestion
+            | Kind::Unhealthy
             | Kind::StalledWork
             | Kind::SupervisorCrashed
             | Kind::Digest => Severity::Warning,
@@ -141,6 +145,7 @@ impl From<Condition> for Kind {
             Condition::CannotRead => Kind::CannotRead,
             Condition::BrokenTool => Kind::BrokenTool,
             Condition::WaitingAtQuestion => Kind::WaitingAtQuestion,
+            Condition::Unhealthy => Kind::Unhealthy,
         }
     }
 }

@@ -75,7 +75,9 @@ pub fn text(explanation: &Explanation, now: Timestamp, zone: &TimeZone) -> Strin
                 .unwrap_or_default();
             let doubt = agent.activity_doubt.as_ref();
             let doubt = doubt.map(|why| format!("its transcript is silent: {why}\n")).unwrap_or_default();
-            format!("{} is {}{why}{doing}\n{doubt}", called(&agent.identity), agent.state)
+            let health = super::status::page::health(agent, &local);
+            let health = health.map(|health| format!("its health: {health}\n")).unwrap_or_default();
+            format!("{} is {}{why}{doing}\n{doubt}{health}", called(&agent.identity), agent.state)
         }
         None => format!("{} is not supervised\n", called(&explanation.identity)),
     };

@@ -33,6 +33,7 @@ mod logs;
 mod man;
 mod named;
 mod notify;
+mod nudge;
 mod observed;
 mod one_file;
 mod poke;
@@ -89,6 +90,7 @@ enum Command {
     Events(events::EventsArguments),
     Wait(wait::WaitArguments),
     Attach(attach::AttachArguments),
+    Nudge(nudge::NudgeArguments),
     Settings(settings::SettingsArguments),
     Poke(poke::PokeArguments),
     ClearBackoff(clear_backoff::ClearBackoffArguments),
@@ -120,6 +122,7 @@ pub fn main() -> ExitCode {
         Command::Events(arguments) => events::events(&arguments),
         Command::Wait(arguments) => wait::wait(&arguments),
         Command::Attach(arguments) => attach::attach(&arguments).map(fine),
+        Command::Nudge(arguments) => nudge::nudge(&arguments),
         Command::Settings(arguments) => settings::settings(&arguments),
         Command::Poke(arguments) => poke::poke(&arguments).map(fine),
         Command::ClearBackoff(arguments) => clear_backoff::clear_backoff(&arguments).map(fine),

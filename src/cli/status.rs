@@ -90,7 +90,7 @@ pub fn status(arguments: &StatusArguments) -> anyhow::Result<ExitCode> {
         if on_a_terminal || last.as_ref() != Some(&answer) {
             // From the top of an empty screen.
             written(if on_a_terminal { "\x1b[H\x1b[2J" } else { "" })?;
-            print(&text(&answer, arguments.output)?)?;
+            print(&text(&answer, arguments)?)?;
             last = Some(answer);
         }
         asked(async {
@@ -113,22 +113,26 @@ fn show(arguments: &StatusArguments, answer: Answer<StatusReport>) -> anyhow::Re
     match (arguments.quiet, arguments.json) {
         (true, _) => {}
         (false, true) => print_json(report)?,
-        (false, false) => print(&text(&answer, arguments.output)?)?,
+        (false, false) => print(&text(&answer, arguments)?)?,
     }
     Ok(code)
 }
 
-fn text(answer: &Answer<StatusReport>, output: Option<Output>) -> anyhow::Result<String> {
+fn text(answer: &Answer<StatusReport>, arguments: &StatusArguments) -> anyhow::Result<String> {
     let now = SystemClock::new().now().wall;
     let page = Page {
         local: LocalTime::new(now, &TimeZone::system()),
         plain: plain(),
         width: terminal_width(),
-        wide: output == Some(Output::Wide),
+        wide: arguments.output == Some(Output::Wide),
     };
     let (Answer::Live(report) | Answer::Unresponsive(report, _) | Answer::Offline(report)) = answer;
     let silent = if let Answer::Unresponsive(_, why) = answer { Some(terminal::one_line(why)) } else { None };
-    Ok(page.text(&terminal::report(report)?, silent.as_deref()))
+    let none = match arguments.not_ok && report.agents.is_empty() {
+        true => "Every agent is as it should be\n",
+        false => "",
+    };
+    Ok(page.text(&terminal::report(report)?, silent.as_deref()) + none)
 }
 
 /// The answer with the agents that were asked for. An error names one that a running supervisor does not know.
@@ -141,10 +145,7 @@ fn chosen(arguments: &StatusArguments, answer: Answer<StatusReport>) -> anyhow::
         for name in &arguments.names {
             let named: Vec<&str> = report.agents.iter().filter_map(|it| is_meant(it, name, &known)).collect();
             let what = if report.is_of_one_file() { "agent" } else { "rig or agent" };
-            anyhow::ensure!(
-                !named.is_empty() || !is_live,
-                "there is no {what} {name:?}; `gastown-supervisor status` lists them"
-            );
+            anyhow::ensure!(!named.is_empty() || !is_live, unknown(what, name, &known));
             meant.extend(named.into_iter().map(str::to_owned));
         }
         let is_chosen = |agent: &AgentReport| {
@@ -159,6 +160,16 @@ fn chosen(arguments: &StatusArguments, answer: Answer<StatusReport>) -> anyhow::
         Answer::Unresponsive(report, why) => Answer::Unresponsive(choose(report)?, why),
         Answer::Offline(report) => Answer::Offline(choose(report)?),
     })
+}
+
+/// That nobody is called so, with those who have similar names.
+fn unknown(what: &str, name: &str, known: &[Identity]) -> String {
+    let close: Vec<String> = finding::close_ones(name, known).iter().map(Identity::called).collect();
+    let hint = match close.is_empty() {
+        true => "`gastown-supervisor status` lists them".to_owned(),
+        false => format!("did you mean {}?", close.join(" or ")),
+    };
+    format!("there is no {what} {name:?}; {hint}")
 }
 
 /// The identity of this agent, if a name means it: its rig, its own name or role, its session, or any spelling of it.

@@ -9,15 +9,20 @@ use super::{
     complain, completing, duration, say,
     town::{TownArgument, asked},
 };
-use crate::{ClientError, control::report::AgentReport, go_duration};
+use crate::{
+    ClientError,
+    agent::{health::Health, phase::Phase},
+    control::report::AgentReport,
+    go_duration,
+};
 
 /// The exit code when the time is over, as of timeout(1).
 const TIMED_OUT: u8 = 124;
 /// How often to ask.
 const POLL: Duration = Duration::from_millis(250);
 
-/// What can be waited for: the states of `status`, and what a living agent is doing.
-const WORDS: [&str; 15] = [
+/// What can be waited for: the states of `status`, what a living agent is doing, and its health.
+const WORDS: [&str; 17] = [
     "alive",
     "working",
     "idle",
@@ -33,6 +38,8 @@ const WORDS: [&str; 15] = [
     "paused",
     "absent",
     "unknown",
+    "healthy",
+    "unhealthy",
 ];
 
 /// Waits until an agent is in a state, or does something.
@@ -51,7 +58,7 @@ pub struct WaitArguments {
     agent: String,
     #[command(flatten)]
     town: TownArgument,
-    /// The state, or what it is doing
+    /// The state, what it is doing, or its health
     #[arg(long = "for", value_name = "STATE", value_parser = PossibleValuesParser::new(WORDS))]
     word: String,
     /// How long to wait [default: for ever]
@@ -107,22 +114,28 @@ fn said(identity: &str, word: &str) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether this is its state, or what it is doing.
+/// Whether this is its state, what it is doing, or its health.
 fn is(agent: &AgentReport, word: &str) -> bool {
-    agent.state == word || agent.activity.as_deref() == Some(word)
+    let health = || agent.health.as_ref().filter(|_| agent.state == Phase::Alive.as_str());
+    let is_health = [Health::Healthy, Health::Unhealthy].iter().any(|health| health.as_str() == word);
+    match is_health {
+        true => health().is_some_and(|health| health.state == word),
+        false => agent.state == word || agent.activity.as_deref() == Some(word),
+    }
 }
 
 fn now(agent: &AgentReport) -> String {
+    let health = agent.health.as_ref().map(|health| format!(", health {}", health.state)).unwrap_or_default();
     match &agent.activity {
-        Some(activity) => format!("{} and {activity}", agent.state),
-        None => agent.state.clone(),
+        Some(activity) => format!("{} and {activity}{health}", agent.state),
+        None => format!("{}{health}", agent.state),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::{activity::Activity, phase::Phase};
+    use crate::{agent::activity::Activity, control::report};
 
     #[test]
     fn every_state_and_activity_can_be_waited_for() {
@@ -162,12 +175,23 @@ mod tests {
             activity: activity.map(str::to_owned),
             ..AgentReport::default()
         };
+        let of_health = |state: &str, health: &str| {
+            let since = jiff::Timestamp::UNIX_EPOCH;
+            let health = report::Health { state: health.to_owned(), since, failures: 0, said: None };
+            AgentReport { health: Some(health), ..agent(state, None) }
+        };
         for (agent, word, expected) in [
             (agent("alive", Some("working")), "alive", true),
             (agent("alive", Some("working")), "working", true),
             (agent("alive", Some("working")), "idle", false),
             (agent("alive", None), "idle", false),
             (agent("held", None), "held", true),
+            (of_health("alive", "healthy"), "healthy", true),
+            (of_health("alive", "starting"), "healthy", false),
+            (of_health("alive", "starting"), "starting", false),
+            (of_health("alive", "unhealthy"), "unhealthy", true),
+            (of_health("waiting_at_question", "healthy"), "healthy", false),
+            (agent("alive", None), "healthy", false),
         ] {
             assert_eq!(is(&agent, word), expected, "{agent:?} {word}");
         }

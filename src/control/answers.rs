@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{
     Extension, Router,
-    body::to_bytes,
+    body::{Body, to_bytes},
     extract::{Path, Query, State, rejection::QueryRejection},
     http::{
         HeaderName, Method, StatusCode,
@@ -22,7 +22,7 @@ use serde_json::json;
 use super::{
     changes,
     connections::Stays,
-    going_down, histories, metrics, orders,
+    going_down, histories, metrics, nudging, orders,
     peer::Peer,
     programs,
     report::{AgentReport, Explanation, StatusReport},
@@ -137,14 +137,20 @@ async fn explain(State(reporter): State<Arc<Reporter>>, Path(agent): Path<String
 async fn command_for_agent(
     State(reporter): State<Arc<Reporter>>,
     peer: Option<Extension<Peer>>,
+    Extension(stays): Extension<Stays>,
     how: Result<Query<orders::How>, QueryRejection>,
     Path(path): Path<String>,
+    body: Body,
 ) -> Response {
+    if let Some(agent) = nudging::named(&path) {
+        return nudging::take(&reporter, agent, (peer, &stays), body).await;
+    }
     if let Some(order) = orders::named(&path) {
         return orders::take(&reporter, order, how, peer).await;
     }
     let Some(agent) = path.strip_suffix(CLEAR_BACKOFF) else {
-        let why = "the commands for an agent are restart, stop, start and clear-backoff";
+        let why =
+            "the commands for an agent are restart, stop, start, nudge and clear-backoff";
         return refusal(StatusCode::NOT_FOUND, why);
     };
     let Some(report) = reporter.report().await else { return wedged() };

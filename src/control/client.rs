@@ -65,7 +65,7 @@ pub enum ClientError {
     #[error("{0}")]
     NoTown(String),
     /// No supervisor runs in the town.
-    #[error("not running: no supervisor in {}", terminal::path(.0))]
+    #[error("no supervisor runs in {}; `gastown-supervisor start` starts one", terminal::path(.0))]
     NotRunning(PathBuf),
     /// A supervisor holds the town's lock, but does not answer or did not confirm.
     #[error("{0}")]

@@ -4,8 +4,8 @@
 
 use std::{future::Future, io, time::Duration};
 
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1, header::CONTENT_TYPE};
 use hyper_util::rt::TokioIo;
 use tokio::{net::UnixStream, time::timeout};
 
@@ -51,16 +51,26 @@ impl Http {
 
     /// Sends `GET` for this path; returns the status and the body.
     pub async fn get(&self, path: &str) -> Result<(StatusCode, Bytes), AskError> {
-        self.ask(Method::GET, path).await
+        self.ask(Method::GET, path, None).await
     }
 
     /// Sends `POST` to this path, without a body.
     pub async fn post(&self, path: &str) -> Result<(StatusCode, Bytes), AskError> {
-        self.ask(Method::POST, path).await
+        self.ask(Method::POST, path, None).await
     }
 
-    async fn ask(&self, method: Method, path: &str) -> Result<(StatusCode, Bytes), AskError> {
-        let asking = timeout(self.limit, self.ask_without_limit(method, path));
+    /// Sends `POST` to this path, with this JSON.
+    pub async fn post_json(&self, path: &str, json: Vec<u8>) -> Result<(StatusCode, Bytes), AskError> {
+        self.ask(Method::POST, path, Some(json)).await
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        json: Option<Vec<u8>>,
+    ) -> Result<(StatusCode, Bytes), AskError> {
+        let asking = timeout(self.limit, self.ask_without_limit(method, path, json));
         asking.await.map_err(|_| AskError::Silent(self.limit))?
     }
 
@@ -74,7 +84,7 @@ impl Http {
         let silent = || AskError::Silent(self.limit);
         let (mut sender, connection) = timeout(self.limit, self.connect()).await.map_err(|_| silent())??;
         let exchange = async {
-            let request = request(Method::GET, path)?;
+            let request = request(Method::GET, path, None)?;
             let answer = timeout(self.limit, sender.send_request(request)).await.map_err(|_| silent())?;
             let (head, mut body) = answer.map_err(garbled)?.into_parts();
             if head.status != StatusCode::OK {
@@ -91,10 +101,15 @@ impl Http {
         driven(connection, exchange).await
     }
 
-    async fn ask_without_limit(&self, method: Method, path: &str) -> Result<(StatusCode, Bytes), AskError> {
+    async fn ask_without_limit(
+        &self,
+        method: Method,
+        path: &str,
+        json: Option<Vec<u8>>,
+    ) -> Result<(StatusCode, Bytes), AskError> {
         let (mut sender, connection) = self.connect().await?;
         let exchange = async {
-            let response = sender.send_request(request(method, path)?).await.map_err(garbled)?;
+            let response = sender.send_request(request(method, path, json)?).await.map_err(garbled)?;
             let status = response.status();
             let body = Limited::new(response.into_body(), LARGEST).collect().await;
             Ok((status, body.map_err(garbled)?.to_bytes()))
@@ -104,7 +119,7 @@ impl Http {
 
     async fn connect(
         &self,
-    ) -> Result<(Sender, http1::Connection<TokioIo<UnixStream>, Empty<Bytes>>), AskError> {
+    ) -> Result<(Sender, http1::Connection<TokioIo<UnixStream>, Full<Bytes>>), AskError> {
         let stream = socket::connect(&self.paths).await.map_err(|source| AskError::NobodyListens {
             path: terminal::path(self.paths.socket()),
             source,
@@ -113,11 +128,14 @@ impl Http {
     }
 }
 
-type Sender = http1::SendRequest<Empty<Bytes>>;
+type Sender = http1::SendRequest<Full<Bytes>>;
 
-fn request(method: Method, path: &str) -> Result<Request<Empty<Bytes>>, AskError> {
-    let request = Request::builder().method(method).uri(path).header("host", "town");
-    request.body(Empty::<Bytes>::new()).map_err(garbled)
+fn request(method: Method, path: &str, json: Option<Vec<u8>>) -> Result<Request<Full<Bytes>>, AskError> {
+    let mut request = Request::builder().method(method).uri(path).header("host", "town");
+    if json.is_some() {
+        request = request.header(CONTENT_TYPE, "application/json");
+    }
+    request.body(Full::from(json.unwrap_or_default())).map_err(garbled)
 }
 
 /// The connection must be polled while the answer is awaited; after that its end does not matter.

@@ -19,6 +19,7 @@ pub(crate) mod histories;
 pub mod http;
 mod left_behind;
 pub mod metrics;
+pub(crate) mod nudging;
 mod orders;
 pub(crate) mod peer;
 pub mod programs;

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::{
     agent::{
+        self,
         history::{Entry, History},
         phase::Phase,
         reason::MEMORY,
@@ -22,7 +23,7 @@ use crate::{
 
 pub use crate::supervision::child::ActorReport;
 pub use crate::supervision::heartbeat::HeartbeatReport;
-pub use crate::supervision::status::Exit;
+pub use crate::supervision::status::{Exit, Health};
 
 /// The state of a town: what `GET /v1/status` answers and `gastown-supervisor status --json` prints. Keys are only ever added.
 ///
@@ -188,7 +189,7 @@ pub struct GateReport {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AgentReport {
-    /// Its identity, such as `gastown/witness`.
+    /// Its identity, such as `gastown/witness`, or `@mayor` for an agent of `agents.toml`.
     pub identity: String,
     /// Its role, such as `witness`.
     pub role: String,
@@ -229,6 +230,8 @@ pub struct AgentReport {
     pub started_at: Option<Timestamp>,
     /// How it died last, when nobody had intended that, as far as its history goes back.
     pub last_exit: Option<Exit>,
+    /// What the checks of its health say while it is alive; `None` where it is not checked.
+    pub health: Option<Health>,
 }
 
 /// What happened to one agent, and why: what `GET /v1/agents/<agent>` answers and `gastown-supervisor explain --json` prints.
@@ -269,6 +272,11 @@ impl AgentReport {
     /// Whether something delays its start now, or would at its next end.
     pub(crate) fn has_backoff(&self) -> bool {
         self.restarts > 0 || self.is_delayed()
+    }
+
+    /// Whether it lives, and the checks of its health fail.
+    pub(crate) fn is_unhealthy(&self) -> bool {
+        self.health.as_ref().is_some_and(|health| health.state == agent::health::Health::Unhealthy.as_str())
     }
 
     /// Whether its start waits for memory, which no command shortens.
@@ -321,6 +329,7 @@ impl AgentReport {
             hook: agent.hook,
             started_at: agent.started_at,
             last_exit: agent.last_exit,
+            health: agent.health,
         }
     }
 }

@@ -37,6 +37,8 @@ pub enum Condition {
     LoggedOut,
     /// It may be hung.
     Hung,
+    /// The checks of its health fail.
+    Unhealthy,
     /// It was restarted too often.
     CrashLoop,
     /// Whether it runs is not known.
@@ -56,6 +58,7 @@ impl Condition {
             ("waiting_at_question", _) | ("alive", Some("waiting_at_question")) => Condition::AtQuestion,
             ("limited", _) | ("alive", Some("limited")) => Condition::Limited,
             ("logged_out", _) | ("alive", Some("logged_out")) => Condition::LoggedOut,
+            ("alive", _) if agent.is_unhealthy() => Condition::Unhealthy,
             ("alive", Some("hung")) => Condition::Hung,
             ("alive", Some("working")) => Condition::Working,
             ("alive", Some("idle")) => Condition::Idle,
@@ -89,6 +92,7 @@ impl Condition {
             Condition::Limited => "limited",
             Condition::LoggedOut => "logged out",
             Condition::Hung => "perhaps hung",
+            Condition::Unhealthy => "unhealthy",
             Condition::CrashLoop if count == 1 => "crash loop",
             Condition::CrashLoop => "crash loops",
             Condition::Unknown => "unknown",

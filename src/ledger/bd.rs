@@ -37,7 +37,7 @@ pub async fn run(
                 ledger.faults.hung(ledger, database, subcommand, *limit)
             }
             ended => {
-                ledger.faults.ended(ledger, database);
+                ledger.faults.ended(ledger, database, subcommand);
                 ledger.faults.note(ledger, database, subcommand, ended.as_ref().map(drop).map_err(why));
             }
         }

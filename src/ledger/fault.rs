@@ -75,10 +75,25 @@ impl Fault {
     }
 }
 
+/// For so long a subcommand that hung counts as hanging, unless it ends. One that is rarely run must not keep the problem open
+/// for ever; and one that hangs each time beside others that end must not close and open it in turns.
+const HANGS_FOR: Duration = Duration::from_mins(10);
+
 /// The faults that last, by database and subcommand, as one subcommand may fail where another does not; that a database has no
-/// server is over when any succeeds, and that `bd` hangs when any ends. It survives the crash of any actor.
+/// server is over when any succeeds, and that a subcommand hangs when it ends, or has not hung again for long while others
+/// ended. It survives the crash of any actor.
 #[derive(Debug, Clone, Default)]
-pub struct Faults(Arc<Mutex<BTreeMap<(Database, String), (Fault, String)>>>);
+pub struct Faults(Arc<Mutex<BTreeMap<(Database, String), Lasting>>>);
+
+/// A fault that lasts.
+#[derive(Debug, Clone)]
+struct Lasting {
+    fault: Fault,
+    /// In the words that reported it first, or each other read would report it again.
+    said: String,
+    /// When it was last met, on the monotonic clock.
+    met: Duration,
+}
 
 impl Faults {
     /// Notes how a run ended. Returns whether it failed with a fault, which is reported then.
@@ -91,22 +106,26 @@ impl Faults {
     ) -> bool {
         let key = (database.clone(), subcommand.to_owned());
         let ran = ran.or_else(|why| if Fault::is_answer(&why) { Ok(()) } else { Err(why) });
-        let fault = ran.as_ref().err().and_then(|why| Some((Fault::of(why)?, in_one_line(why))));
+        let met = ports.now().mono;
+        let fault = ran
+            .as_ref()
+            .err()
+            .and_then(|why| Some(Lasting { fault: Fault::of(why)?, said: in_one_line(why), met }));
         let (before, is_one) = {
             let mut faults = self.0.lock();
             let before = !faults.is_empty();
             match (&fault, &ran) {
                 (Some(fault), _) => {
-                    // In the words that reported it first, or each other read would report it again.
-                    let told = faults.values().find(|(kind, _)| *kind == fault.0).unwrap_or(fault).clone();
-                    faults.insert(key, told);
+                    let first = faults.values().find(|it| it.fault == fault.fault).unwrap_or(fault);
+                    let said = first.said.clone();
+                    faults.insert(key, Lasting { said, ..fault.clone() });
                 }
                 (None, Ok(())) => {
                     // Its server answers, whatever the subcommand; some are rarely used.
-                    let is_over = |(failed, (fault, _)): (&(Database, String), &(Fault, String))| {
-                        *failed == key || failed.0 == key.0 && *fault == Fault::NoServer
+                    let is_over = |failed: &(Database, String), it: &Lasting| {
+                        *failed == key || failed.0 == key.0 && it.fault == Fault::NoServer
                     };
-                    faults.retain(|failed, fault| !is_over((failed, fault)));
+                    faults.retain(|failed, it| !is_over(failed, it));
                 }
                 // Another error: the fault may last.
                 (None, Err(_)) => {}
@@ -121,27 +140,31 @@ impl Faults {
 
     /// Notes that a run did not end within its limit.
     pub fn hung(&self, ports: &Ports, database: &Database, subcommand: &str, limit: Duration) {
-        let key = (database.clone(), subcommand.to_owned());
+        let (key, met) = ((database.clone(), subcommand.to_owned()), ports.now().mono);
         {
             let mut faults = self.0.lock();
             // A longer limit is no news of the same run.
-            let before = faults.get(&key).filter(|(fault, _)| *fault == Fault::Hung).cloned();
+            let before = faults.get(&key).filter(|it| it.fault == Fault::Hung).map(|it| it.said.clone());
             let said = || {
                 let limit = go_duration::short(limit);
                 let whose = database.rig().map(|rig| format!(" for rig {rig}")).unwrap_or_default();
                 format!("`bd {subcommand}`{whose} did not end within {limit} and was killed")
             };
-            faults.insert(key, before.unwrap_or_else(|| (Fault::Hung, said())));
+            faults.insert(key, Lasting { fault: Fault::Hung, said: before.unwrap_or_else(said), met });
         }
         self.report(ports);
     }
 
     /// Notes that a run ended, however it did.
-    pub fn ended(&self, ports: &Ports, database: &Database) {
+    pub fn ended(&self, ports: &Ports, database: &Database, subcommand: &str) {
+        let now = ports.now().mono;
         let was_hung = {
             let mut faults = self.0.lock();
             let before = faults.len();
-            faults.retain(|(its, _), (fault, _)| its != database || *fault != Fault::Hung);
+            let is_over = |name: &str, it: &Lasting| {
+                it.fault == Fault::Hung && (name == subcommand || now.saturating_sub(it.met) >= HANGS_FOR)
+            };
+            faults.retain(|(its, name), it| its != database || !is_over(name, it));
             faults.len() < before
         };
         if was_hung {
@@ -153,8 +176,8 @@ impl Faults {
     fn report(&self, ports: &Ports) {
         let faults = self.0.lock().clone();
         for kind in Fault::ALL {
-            match faults.values().find(|(fault, _)| *fault == kind) {
-                Some((_, said)) => ports.problems.report(kind.key(), kind.text(said)),
+            match faults.values().find(|it| it.fault == kind) {
+                Some(it) => ports.problems.report(kind.key(), kind.text(&it.said)),
                 None => ports.problems.clear(&kind.key()),
             }
         }

@@ -24,7 +24,9 @@ impl Network for Https {
     async fn request(&self, request: Request) -> Result<Reply, NoReply> {
         let client = self.0.clone();
         let answered = tokio::task::spawn_blocking(move || ask(client.get_or_init(agent), &request));
-        answered.await.unwrap_or_else(|_| Err(NoReply("the request was interrupted".to_owned())))
+        answered.await.unwrap_or_else(|_| {
+            Err(NoReply { why: "the request was interrupted".to_owned(), of_server: false })
+        })
     }
 
     fn host(&self) -> String {
@@ -44,7 +46,7 @@ fn agent() -> Agent {
 }
 
 fn ask(agent: &Agent, request: &Request) -> Result<Reply, NoReply> {
-    let no_reply = |error| NoReply(why(&error, request));
+    let no_reply = |error| NoReply { why: why(&error, request), of_server: is_of_server(&error) };
     let mut response = match &request.body {
         Some(body) => {
             let mut post = agent.post(request.url.secret());
@@ -55,7 +57,9 @@ fn ask(agent: &Agent, request: &Request) -> Result<Reply, NoReply> {
         }
         None => {
             let get = agent.get(request.url.secret());
-            get.config().timeout_global(Some(request.limit)).build().call().map_err(no_reply)?
+            let config = get.config().timeout_global(Some(request.limit));
+            let config = if request.direct { config.proxy(None) } else { config };
+            config.build().call().map_err(no_reply)?
         }
     };
     let mut body = Vec::new();
@@ -77,5 +81,27 @@ fn why(error: &ureq::Error, request: &Request) -> String {
         ureq::Error::InvalidProxyUrl => "the proxy in the environment has no valid URL".to_owned(),
         ureq::Error::ConnectProxyFailed(_) => "the proxy refuses the connection".to_owned(),
         _ => "the request failed".to_owned(),
+    }
+}
+
+/// Whether the server is the reason, and not this machine, its network, a proxy, or what is trusted here.
+fn is_of_server(error: &ureq::Error) -> bool {
+    use std::io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, InvalidData, TimedOut,
+        UnexpectedEof,
+    };
+    match error {
+        ureq::Error::Io(error) => matches!(
+            error.kind(),
+            BrokenPipe
+                | ConnectionAborted
+                | ConnectionRefused
+                | ConnectionReset
+                | InvalidData
+                | TimedOut
+                | UnexpectedEof
+        ),
+        ureq::Error::Timeout(_) | ureq::Error::Protocol(_) => true,
+        _ => false,
     }
 }

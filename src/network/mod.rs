@@ -24,6 +24,8 @@ pub struct Request {
     pub body: Option<String>,
     /// The time limit of all of it, from the name's resolution to the end of the answer.
     pub limit: Duration,
+    /// Not through the proxy of the environment.
+    pub direct: bool,
 }
 
 /// What the server answered.
@@ -37,8 +39,13 @@ pub struct Reply {
 
 /// Why there is no answer. Its text names no part of the URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct NoReply(pub String);
+#[error("{why}")]
+pub struct NoReply {
+    /// Why.
+    pub why: String,
+    /// Whether the server is the reason: it refused the connection, was silent, or did not speak HTTP. Otherwise nothing is known of it.
+    pub of_server: bool,
+}
 
 /// Reaches other machines.
 #[async_trait]

@@ -23,6 +23,7 @@ pub mod audit;
 pub mod boot;
 pub mod deacon;
 pub mod idle;
+pub mod own;
 pub mod polecat;
 
 /// The actor of an agent, whose rig has these prefixes, as a child. Agents with the same `turn` take turns when their
@@ -42,6 +43,7 @@ fn hooks(role: Role, turn: &Arc<Semaphore>) -> Box<dyn Hooks> {
         Role::Deacon => Box::<deacon::role::Deacon>::default(),
         Role::Boot => Box::<boot::role::Boot>::default(),
         Role::Polecat => Box::new(polecat::Polecat::new(turn.clone())),
-        Role::Mayor | Role::Witness | Role::Refinery | Role::Crew | Role::Agent => Box::new(Plain),
+        Role::Agent => Box::<own::Own>::default(),
+        Role::Mayor | Role::Witness | Role::Refinery | Role::Crew => Box::new(Plain),
     }
 }

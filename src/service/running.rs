@@ -38,7 +38,7 @@ pub struct Holder {
 #[derive(Debug, thiserror::Error)]
 pub enum RunningError {
     /// No process holds the lock.
-    #[error("not running: no supervisor in {}", terminal::path(.town))]
+    #[error("no supervisor runs in {}", terminal::path(.town))]
     NotRunning {
         /// The town.
         town: PathBuf,

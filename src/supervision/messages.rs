@@ -6,6 +6,9 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
 use super::heartbeat::PartName;
 use crate::{
     ledger::{inbox::Message, snapshot::AgentSnapshot},
@@ -29,6 +32,8 @@ pub enum Broadcast {
     TownChanged,
     /// From the root: `daemon/restart_state.json` was changed by another program.
     RestartStateChanged,
+    /// From who answers people: type this into the agent. Sent to the agent's actor, and to no other.
+    Nudge(Arc<Nudge>),
     /// From the root: clear what delays the start of this agent, or of all (`clear-backoff`).
     ClearBackoff(Option<Identity>),
     /// From the root: this agent is to be stopped or restarted on request; its owner reads the register.
@@ -55,6 +60,31 @@ pub enum Broadcast {
     Mail(Arc<Vec<Message>>),
     /// From a rig: its agent snapshot was read.
     SnapshotRead(Arc<AgentSnapshot>),
+}
+
+/// A text that a person has typed into an agent.
+#[derive(Debug)]
+pub struct Nudge {
+    /// The text.
+    pub text: String,
+    /// Also while it is not idle.
+    pub now: bool,
+    /// By which command and user, for people.
+    pub by: String,
+    /// Takes what becomes of it, once; dropped when nobody will say.
+    pub answer: Mutex<Option<oneshot::Sender<Nudged>>>,
+}
+
+/// What became of a text that a person had typed into an agent: what to tell, or why it was not delivered.
+pub type Nudged = Result<String, NotNudged>;
+
+/// Why a person's text was not delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotNudged {
+    /// The code, for machines.
+    pub code: &'static str,
+    /// The same for people.
+    pub why: String,
 }
 
 /// One heartbeat.

@@ -43,6 +43,22 @@ pub struct AgentStatus {
     pub started_at: Option<Timestamp>,
     /// How it died last, also under an earlier supervisor.
     pub last_exit: Option<Exit>,
+    /// What the checks of its health say while it is alive; `None` where it is not checked.
+    pub health: Option<Health>,
+}
+
+/// What the checks of an agent's health say.
+#[cfg_attr(feature = "test-support", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// `starting`, `healthy` or `unhealthy`.
+    pub state: String,
+    /// Since when it is so.
+    pub since: Timestamp,
+    /// How many checks in a row have failed.
+    pub failures: u32,
+    /// What the last failure said, without secrets, if the last check failed.
+    pub said: Option<String>,
 }
 
 /// How an agent died last.

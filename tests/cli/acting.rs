@@ -193,7 +193,7 @@ fn without_a_supervisor_nothing_is_done() {
         &["wait", "witness", "--for", "alive"],
     ] {
         let told = town.ask(words);
-        starts(&told, 3, "not running: no supervisor in ");
+        starts(&told, 3, "no supervisor runs in ");
         assert_eq!(told.stdout, "", "{words:?}");
     }
     assert!(town.sessions().is_empty() && !town.path("daemon").exists());

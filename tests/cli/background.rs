@@ -125,7 +125,7 @@ fn started_twice_and_stopped_twice() {
     assert!(!town.path("daemon/daemon.pid").exists());
     drop(lock(&town));
 
-    let nobody = format!("not running: no supervisor in {}\n", town.root().display());
+    let nobody = format!("no supervisor runs in {}\n", town.root().display());
     for command in ["stop", "reload"] {
         let told = town.ask(&[command]);
         told.failed(3, &nobody);

@@ -147,12 +147,16 @@ fn with_a_token_nothing_is_shown_without_it() {
     town.wait("a file for all", || problem(&town).is_some_and(|it| it.contains("`chmod 600` it")));
     set("short", 0o600);
     town.wait("a short token", || problem(&town).is_some_and(|it| it.contains("at random")));
-    assert!(!listens(address));
+    // The port is ours, so that nobody else can be shown the token there; and nobody is let in.
+    let bearer = format!("Authorization: Bearer {TOKEN}");
+    for path in ["/", "/v1/status", "/healthz"] {
+        assert_eq!(code(&request(address, "GET", path, &[&bearer])), 503, "{path}");
+    }
+    assert!(std::net::TcpListener::bind(address).is_err(), "another program can take the port");
     set(TOKEN, 0o600);
-    town.wait("the endpoint", || listens(address));
+    town.wait("the endpoint", || listens(address) && code(&request(address, "GET", "/healthz", &[])) == 401);
     assert_eq!(problem(&town), None);
 
-    let bearer = format!("Authorization: Bearer {TOKEN}");
     for path in ["/", "/v1/status", "/v1/events", "/v1/history", "/healthz", "/favicon.ico", "/nothing"] {
         assert_eq!(code(&request(address, "GET", path, &[])), 401, "{path}");
     }

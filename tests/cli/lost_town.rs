@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::process::Signal;
+use rustix::{
+    fs::{CWD, RenameFlags, renameat_with},
+    process::Signal,
+};
 use serde_json::json;
 
 use crate::{
@@ -120,7 +123,6 @@ fn another_town_in_its_place_is_not_touched() {
     let _among = among_others();
     let (town, mut supervisor) = town();
     let agent = town.incarnation("gt-alpha-witness").unwrap();
-    let moved = town.root().with_extension("moved");
     let other = town.root().with_extension("other");
     fs::create_dir_all(other.join("mayor")).unwrap();
     fs::create_dir_all(other.join("daemon")).unwrap();
@@ -128,10 +130,10 @@ fn another_town_in_its_place_is_not_touched() {
         fs::write(other.join(file), "{}").unwrap();
     }
     let before = content(&other).into_values().collect::<Vec<_>>();
-    fs::rename(town.root(), &moved).unwrap();
-    fs::rename(&other, town.root()).unwrap();
+    // At once: between two renames the supervisor might see that there is no town.
+    renameat_with(CWD, &other, CWD, town.root(), RenameFlags::EXCHANGE).unwrap();
     let why = "town was replaced by another directory";
-    ended(&town, &mut supervisor, &agent, why, &moved.join("daemon/daemon.log"));
+    ended(&town, &mut supervisor, &agent, why, &other.join("daemon/daemon.log"));
     let after = content(town.root()).into_values().collect::<Vec<_>>();
     assert_eq!(after, before, "{:?}", content(town.root()).keys());
 }

@@ -128,7 +128,8 @@ fn spellings(identity: &Identity) -> Vec<String> {
             spellings.extend([format!("{rig}/{name}"), format!("{rig}-{role}-{name}"), name.to_string()]);
         }
         (Some(rig), None) => spellings.extend([format!("{rig}-{role}"), role.to_string()]),
-        (None, _) => spellings.push(role.to_string()),
+        (None, Some(name)) => spellings.push(name.to_string()),
+        (None, None) => spellings.push(role.to_string()),
     }
     spellings
 }

@@ -51,6 +51,8 @@ pub struct Replacement {
 pub enum Because {
     /// It makes no progress: the deacon's heartbeat file still has this timestamp.
     HeartbeatAt(Timestamp),
+    /// The checks of its health say that it is not well, and still do.
+    Unhealthy,
     /// It was requested, which stays true.
     Asked,
     /// An operator's command asked for it.

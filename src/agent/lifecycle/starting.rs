@@ -211,10 +211,27 @@ impl Lifecycle {
         self.state = State::Waiting { until, counted: false, paced: true, why: WaitsFor::AnotherTry(why) };
     }
 
+    /// The checks of its health say that it is not well in this session.
+    pub(super) fn unhealthy(
+        &mut self,
+        checked: &SessionKey,
+        why: String,
+        permission: &Permission,
+        around: Surroundings<'_>,
+    ) -> Decision {
+        match &self.state {
+            State::Alive { session, .. } if session == checked => {
+                self.replace(why, Because::Unhealthy, permission, around)
+            }
+            _ => Decision::Leave,
+        }
+    }
+
+    /// Replaces a live agent, as soon as the restart policy allows that.
     pub(super) fn replace(
         &mut self,
         why: String,
-        heartbeat: Timestamp,
+        because: Because,
         permission: &Permission,
         around: Surroundings<'_>,
     ) -> Decision {
@@ -230,8 +247,8 @@ impl Lifecycle {
             restart::to_replace(&mut self.history, around.now.wall, lived, around.policy, around.jitter);
         match verdict {
             Verdict::Now | Verdict::Trial => {
-                self.reasons.push(Reason::Stuck { why: why.clone(), done: Stuck::Replaced });
-                let replacement = Replacement { session, why, because: Because::HeartbeatAt(heartbeat) };
+                self.reasons.push(not_well(because, why.clone(), Stuck::Replaced));
+                let replacement = Replacement { session, why, because };
                 self.follow(verdict, true, Some(replacement), around)
             }
             // It stays alive: it is ended for a restart only if the start is allowed now.
@@ -239,12 +256,12 @@ impl Lifecycle {
                 let restarts = self.history.restart_count;
                 let began = Some(around.policy.crash_loop_window);
                 self.reasons.push(Reason::CrashLoop(CrashLoop { restarts, until: trial_at, began }));
-                self.reasons.push(Reason::Stuck { why, done: Stuck::CrashLoop(restarts) });
+                self.reasons.push(not_well(because, why, Stuck::CrashLoop(restarts)));
                 Decision::Leave
             }
             Verdict::At(until) if self.history != before => {
                 let done = Stuck::Waits(self.history.restart_count + 1, until);
-                self.reasons.push(Reason::Stuck { why, done });
+                self.reasons.push(not_well(because, why, done));
                 Decision::Leave
             }
             Verdict::At(_) | Verdict::CrashLoop { .. } => Decision::Leave,
@@ -313,5 +330,13 @@ impl Lifecycle {
     fn wait_until(&mut self, until: Timestamp, why: WaitsFor, around: Surroundings<'_>) -> Decision {
         self.state = State::Waiting { until, counted: false, paced: true, why };
         Decision::ProbeAgain(time_until(until, around.now))
+    }
+}
+
+/// What is reported of a live agent that is to be replaced.
+fn not_well(because: Because, why: String, done: Stuck) -> Reason {
+    match because {
+        Because::Unhealthy => Reason::Unhealthy { why, done },
+        _ => Reason::Stuck { why, done },
     }
 }

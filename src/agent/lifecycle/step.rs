@@ -40,6 +40,15 @@ pub enum Event {
         /// Whether the supervisor may act.
         permission: Permission,
     },
+    /// The checks of its health say that it is not well in this session: it should be replaced.
+    Unhealthy {
+        /// The session.
+        session: SessionKey,
+        /// What they say, for people.
+        why: String,
+        /// Whether the supervisor may act.
+        permission: Permission,
+    },
     /// An agent that runs only when needed is needed now.
     Needed {
         /// Why, for the log.

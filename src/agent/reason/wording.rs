@@ -121,7 +121,7 @@ impl Reason {
                 let done = format!("held after {restarts} restarts");
                 Words::new(seen.unwrap_or_default(), "; ", done).until(*until)
             }
-            Reason::Stuck { why, done } => match done {
+            Reason::Stuck { why, done } | Reason::Unhealthy { why, done } => match done {
                 Stuck::Replaced => Words::new(why, "; ", "replacing it"),
                 Stuck::Waits(restart, until) => {
                     Words::new(why, "; ", format!("left running, restart {restart} waits")).until(*until)

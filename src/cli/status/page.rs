@@ -7,6 +7,7 @@ use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 
 use crate::{
     StatusReport,
+    agent::health::Health,
     control::{
         report::{AgentReport, Exit, ProblemReport, called},
         summary,
@@ -261,12 +262,31 @@ impl Page {
     }
 }
 
-/// The reason for an agent's state, or what it is doing.
+/// The reason for an agent's state, or what it is doing; before that, that it is not healthy.
 pub fn why(agent: &AgentReport, local: &LocalTime) -> String {
-    match &agent.reason {
-        Some(why) => local.text(why),
-        None => doing(agent, local).unwrap_or_default(),
+    let why = match &agent.reason {
+        Some(why) => Some(local.text(why)),
+        None => doing(agent, local),
+    };
+    let is_healthy = agent.health.as_ref().is_some_and(|health| health.state == Health::Healthy.as_str());
+    let health = health(agent, local);
+    // That it is well says little beside what it is doing.
+    if is_healthy {
+        return why.or(health).unwrap_or_default();
     }
+    health.into_iter().chain(why).collect::<Vec<_>>().join("; ")
+}
+
+/// What the checks of an agent's health say, and since when: `unhealthy 3m5s (3 failed): exit code 1`.
+pub fn health(agent: &AgentReport, local: &LocalTime) -> Option<String> {
+    let health = agent.health.as_ref()?;
+    let failed = match health.failures {
+        0 => String::new(),
+        failures => format!(" ({failures} failed)"),
+    };
+    let said = health.said.as_ref().map(|said| format!(": {said}")).unwrap_or_default();
+    let starting = if health.state == Health::Starting.as_str() { "health " } else { "" };
+    Some(format!("{starting}{} {}{failed}{said}", health.state, local.age(health.since)))
 }
 
 /// What an agent is doing, since when and by which source: `working 3m5s (transcript)`.

@@ -174,7 +174,7 @@ fn as_in(name: &str, text: &str) {
 
 fn gone() -> Model {
     let mut model = at_night();
-    model.update(Input::Gone("not running: no supervisor in /home/user/gt".into()), at("09:59:59"));
+    model.update(Input::Gone("no supervisor runs in /home/user/gt".into()), at("09:59:59"));
     model
 }
 

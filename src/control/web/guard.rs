@@ -100,6 +100,12 @@ fn judge(plan: &Plan, local: Option<SocketAddr>, method: &Method, uri: &Uri, hea
     if head.contains_key(ORIGIN) && !one(head, &ORIGIN).is_some_and(is_own) {
         return Refuse(StatusCode::FORBIDDEN, "another page asks for this");
     }
+    if plan.closed.is_some() {
+        return Refuse(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the token cannot be read: see `gastown-supervisor status`",
+        );
+    }
     let may_pass = plan.token.as_ref().is_none_or(|token| shows(plan, token, head));
     match (in_url(uri), &plan.token) {
         (Some(text), Some(token)) if token.is(&text) => Verdict::GiveCookie,
@@ -166,6 +172,7 @@ mod tests {
         Plan {
             listen: "127.0.0.1:8642".parse().unwrap(),
             token: token.then(|| Token::parse(TOKEN.as_bytes()).unwrap()),
+            closed: None,
             hosts: hosts.iter().map(|it| (*it).to_owned()).collect(),
         }
     }

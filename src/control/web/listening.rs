@@ -54,7 +54,8 @@ impl Endpoint {
         let is_served =
             |(plan, serving): &(Plan, AbortHandle)| wanted == Some(plan) && !serving.is_finished();
         if self.serving.as_ref().is_some_and(is_served) {
-            return self.done(None, deps, work);
+            let closed = wanted.and_then(|plan| plan.closed.clone());
+            return self.done(closed, deps, work);
         }
         if let Some((_, serving)) = self.serving.take() {
             serving.abort();
@@ -81,10 +82,13 @@ impl Endpoint {
         let deps = reporter.deps();
         match opened {
             Ok(listener) => {
-                tracing::info!("http://{}/ has a page and read-only answers", plan.listen);
+                let closed = plan.closed.clone();
+                if closed.is_none() {
+                    tracing::info!("http://{}/ has a page and read-only answers", plan.listen);
+                }
                 let routes = router(reporter.clone(), plan.clone());
                 self.serving = Some((plan, work.run(connections::serve(listener, routes))));
-                self.done(None, deps, work);
+                self.done(closed, deps, work);
             }
             Err(error) => self.done(Some(why_not(plan.listen, &error)), deps, work),
         }
@@ -108,21 +112,24 @@ async fn plan(deps: &Deps) -> Result<Option<Plan>, String> {
     let Some(listen) = http.listen else { return Ok(None) };
     let token = match &http.token_file {
         Some(path) => {
-            let refused = |why: String| {
-                format!(
-                    "http.token_file: {}: {why}; nothing listens until it is usable",
-                    terminal::path(path)
-                )
-            };
-            let content = deps.control_listener.token(path).await.map_err(|it| refused(it.to_string()))?;
-            Some(Token::parse(&content).map_err(refused)?)
+            let read = deps.control_listener.token(path).await.map_err(|error| error.to_string());
+            match read.and_then(|content| Token::parse(&content)) {
+                Ok(token) => Some(token),
+                Err(why) => {
+                    let path = terminal::path(path);
+                    let why = format!(
+                        "http.token_file: {path}: {why}; every request is refused until it is usable"
+                    );
+                    return Ok(Some(Plan { listen, token: None, closed: Some(why), hosts: http.hosts }));
+                }
+            }
         }
         None => match http.refusal() {
             Some(why) => return Err(format!("http.listen: {why}")),
             None => None,
         },
     };
-    Ok(Some(Plan { listen, token, hosts: http.hosts }))
+    Ok(Some(Plan { listen, token, closed: None, hosts: http.hosts }))
 }
 
 /// Why nothing listens there, and what to do.

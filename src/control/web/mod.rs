@@ -24,6 +24,9 @@ pub struct Plan {
     pub listen: SocketAddr,
     /// The token that each request must show.
     pub token: Option<Token>,
+    /// Why every request is refused: the token is not known. The port stays ours meanwhile: nobody else may answer on it and be shown
+    /// the token.
+    pub closed: Option<String>,
     /// Other names by which a request may come.
     pub hosts: BTreeSet<String>,
 }

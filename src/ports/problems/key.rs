@@ -38,13 +38,15 @@ pub enum Condition {
     BrokenTool,
     /// An agent waits at a question.
     WaitingAtQuestion,
+    /// The checks of an agent's health fail.
+    Unhealthy,
 }
 
 impl Condition {
     /// How bad it is.
     pub const fn severity(self) -> Severity {
         match self {
-            Condition::WaitingAtQuestion => Severity::Warning,
+            Condition::WaitingAtQuestion | Condition::Unhealthy => Severity::Warning,
             Condition::MissingProgram
             | Condition::CannotStart
             | Condition::CannotWrite

@@ -71,5 +71,6 @@ fn unknown(identity: &Identity, session: String, since: Timestamp, why: String) 
         hook: None,
         started_at: None,
         last_exit: None,
+        health: None,
     }
 }

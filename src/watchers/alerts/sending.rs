@@ -63,7 +63,7 @@ pub async fn deliver(outside: Outside<'_>, channel: Channel, alert: &Alert) -> R
 /// Requests the URL that expects a sign of life.
 pub async fn beat(outside: Outside<'_>, url: &SecretUrl) -> Result<String, Failure> {
     let limit = outside.settings.notify.timeout;
-    let request = Request { url: url.clone(), headers: Vec::new(), body: None, limit };
+    let request = Request { url: url.clone(), headers: Vec::new(), body: None, limit, direct: false };
     ask(outside, request, |status, _| shapes::beat_answered(status)).await
 }
 
@@ -85,7 +85,7 @@ async fn post(
 ) -> Result<String, Failure> {
     let Message { headers, body } = message;
     let limit = outside.settings.notify.timeout;
-    ask(outside, Request { url: url.clone(), headers, body: Some(body), limit }, judge).await
+    ask(outside, Request { url: url.clone(), headers, body: Some(body), limit, direct: false }, judge).await
 }
 
 async fn ask(

@@ -66,7 +66,7 @@ impl Network for World {
             }
             Serves::Hangs | Serves::Refuses(_) => {
                 tokio::time::sleep(request.limit).await;
-                Err(NoReply("no answer".to_owned()))
+                Err(NoReply { why: "no answer".to_owned(), of_server: true })
             }
         }
     }

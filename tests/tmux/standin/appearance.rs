@@ -7,7 +7,7 @@ use gastown_supervisor::{
 };
 
 use super::{text, tmux::Tmux};
-use crate::support::limits::wait_for;
+use crate::support::{limits::wait_for, process::write_program};
 
 fn bind(tmux: &Tmux, binding: &KeyBinding) {
     let otherwise = match binding.key {
@@ -25,8 +25,7 @@ fn options_are_accepted_and_expand() {
     // A `gt` that answers where the stand-in says nothing.
     let gt = tmux.bin().join("gt");
     std::fs::remove_file(&gt).unwrap();
-    std::fs::write(&gt, "#!/bin/sh\necho \"says $*\"\n").unwrap();
-    std::fs::set_permissions(&gt, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    write_program(&gt, "#!/bin/sh\necho \"says $*\"\n");
     let identity = Identity::Witness("a-b".parse().unwrap());
     tmux.agent("gt-a-b-witness", "witness", "a-b/witness", "exec claude");
     for (option, value) in appearance::options(&identity, "gt-a-b-witness") {
