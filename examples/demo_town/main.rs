@@ -1,12 +1,14 @@
-//! A throwaway town to watch: two rigs with stand-in agents on a tmux server of their own. The supervisor keeps them
-//! alive while things go wrong, and everything is removed at the end. `cargo run --release --example demo_town`
+//! Two throwaway towns to watch: one that is one file ([`first_act`]), and a Gas Town of two rigs ([`story`]), with stand-in agents on
+//! tmux servers of their own. The supervisor keeps them alive while things go wrong, and everything is removed at the end.
+//! `cargo run --release --example demo_town`
 //!
 //! One binary plays all parts, selected by its name: the agents, `gt` and `bd` ([`standin`]), the supervisor and its
-//! commands (the library, as its own command runs it), and otherwise the narrator of the [`story`]. Nothing outside the town's
-//! directory in `/tmp` is touched.
+//! commands (the library, as its own command runs it), and otherwise the narrator. Nothing outside the towns' directories in `/tmp` is
+//! touched.
 #![allow(clippy::disallowed_methods, reason = "a program of its own: it runs programs and touches the disk")]
 
 mod cast;
+mod first_act;
 mod narrator;
 #[path = "../../tests/support/sandbox/mod.rs"]
 mod sandbox;
@@ -19,6 +21,7 @@ use gastown_supervisor::{LogFormat, ServeOptions, serve};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
+    first_act::FirstAct,
     narrator::Narrator,
     sandbox::{
         standin, supervisor, tmux,
@@ -28,13 +31,14 @@ use self::{
 };
 
 const USAGE: &str = "\
-Shows what the supervisor does in a throwaway town, for about 40 seconds, and cleans up.
+Shows what the supervisor does in two throwaway towns, for about a minute, and cleans up:
+one that is one file, and then a Gas Town.
 
 Usage: cargo run --release --example demo_town [-- [--january] [--keep]]
 
   --january  play a town of January's Gas Town (0.2.6 to 0.3) in place of 1.x
-  --keep     leave the town running afterwards, and say how to look into it and
-             how to end it
+  --keep     leave both towns running afterwards, and say how to look into them
+             and how to end them
 ";
 
 fn main() -> ExitCode {
@@ -85,31 +89,51 @@ fn show(generation: Generation, keep: bool) -> anyhow::Result<()> {
     runtime.block_on(async {
         let mut interrupted = Interrupted::register().context("signals cannot be received")?;
         let narrator = Narrator::begin();
-        let town = build(generation)?;
-        narrator.scene(&format!(
-            "A throwaway town of {} in {}: {} rigs, {} stand-in agents, a server of its own ({version}).",
-            match generation {
-                Generation::January => "January's Gas Town",
-                Generation::V1 => "Gas Town 1.x",
-            },
-            town.root().display(),
-            cast::RIGS.len(),
-            cast::Cast::of(generation).agents.len()
-        ));
-        let mut story = Story::new(town, narrator);
+        let first = FirstAct::new(narrator)?;
+        let first_ended = tokio::select! {
+            biased;
+            signal = interrupted.next() => Err(ended_by(signal)),
+            outcome = first.play(keep) => outcome,
+        };
+        first_ended?;
+        let mut story = begin(generation, &version, narrator)?;
         let outcome = tokio::select! {
             biased;
-            signal = interrupted.next() => Err(anyhow::anyhow!("ended by {signal}")),
+            signal = interrupted.next() => Err(ended_by(signal)),
             outcome = story.play() => outcome.map_err(|error| story.explained(error)),
         };
         match outcome {
-            Ok(()) if keep => story.keep(),
+            Ok(()) if keep => {
+                story.keep()?;
+                first.keep();
+                Ok(())
+            }
             outcome => {
                 let cleaned = story.clean_up();
                 outcome.and(cleaned)
             }
         }
     })
+}
+
+fn ended_by(signal: &str) -> anyhow::Error {
+    anyhow::anyhow!("ended by {signal}")
+}
+
+/// The Gas Town, before its start.
+fn begin(generation: Generation, version: &str, narrator: Narrator) -> anyhow::Result<Story> {
+    let town = build(generation)?;
+    narrator.scene(&format!(
+        "A throwaway town of {} in {}: {} rigs, {} stand-in agents, a server of its own ({version}).",
+        match generation {
+            Generation::January => "January's Gas Town",
+            Generation::V1 => "Gas Town 1.x",
+        },
+        town.root().display(),
+        cast::RIGS.len(),
+        cast::Cast::of(generation).agents.len()
+    ));
+    Ok(Story::new(town, narrator))
 }
 
 fn build(generation: Generation) -> anyhow::Result<Town> {

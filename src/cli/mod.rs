@@ -25,6 +25,7 @@ mod clear_backoff;
 mod completing;
 mod completions;
 mod doctor;
+mod down;
 mod events;
 mod explain;
 mod init;
@@ -47,6 +48,7 @@ mod stop;
 mod top;
 mod town;
 mod unit;
+mod up;
 mod wait;
 
 /// The exit code of a command that needs a supervisor, when none runs.
@@ -73,6 +75,8 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Init(init::InitArguments),
+    Up(up::UpArguments),
+    Down(down::DownArguments),
     Adopt(adopt::AdoptArguments),
     Run(run::RunArguments),
     Start(start::StartArguments),
@@ -103,6 +107,8 @@ pub fn main() -> ExitCode {
     let fine = |()| ExitCode::SUCCESS;
     let outcome = match parsed().command {
         Command::Init(arguments) => init::init(&arguments).map(fine),
+        Command::Up(arguments) => up::up(&arguments),
+        Command::Down(arguments) => down::down(&arguments),
         Command::Adopt(arguments) => adopt::adopt(&arguments).map(fine),
         Command::Run(arguments) => run::run(arguments).map(fine),
         Command::Start(arguments) => start::start(&arguments),

@@ -37,12 +37,16 @@ pub fn run(arguments: RunArguments) -> anyhow::Result<()> {
         Some(Format::Human) => LogFormat::Human,
         Some(Format::Json) => LogFormat::Json,
         Some(Format::Journal) => LogFormat::Journal,
-        None if journal::has_stderr() => LogFormat::Journal,
-        None => LogFormat::Human,
+        None => format_here(),
     };
     let foreground = (!arguments.detached).then_some(foreground);
     let TownArgument { town, file } = arguments.town;
     let options = ServeOptions { town, file, foreground };
     // The messages contain their causes; a chain would repeat them.
     serve(options).map_err(anyhow::Error::msg)
+}
+
+/// The format of the log on this stderr, when none is asked for.
+pub fn format_here() -> LogFormat {
+    if journal::has_stderr() { LogFormat::Journal } else { LogFormat::Human }
 }

@@ -304,7 +304,7 @@ async fn begin(paths: &TownPaths) -> Result<Begun, String> {
     if let Some(file) = paths.agents_file() {
         let town = own_town::read(&Disk, &file).await?;
         let (settings, gas_town) = (town.settings.clone(), town.recognised.clone());
-        let (one_file, standings) = town.one_file();
+        let (one_file, standings) = town.one_file(paths);
         return Ok(Begun { settings, gas_town, one_file: Some(one_file), standings });
     }
     // The root reports what is wrong with the shared file: it reads the file again at once and watches it.

@@ -17,6 +17,7 @@ use crate::{
     town::{
         dialect::{Dialect, recognise::Recognised, socket},
         files::Files,
+        paths::TownPaths,
         settings::{Settings, Tmux},
         standing::Standings,
     },
@@ -67,9 +68,10 @@ pub fn settings(file: &Path, plan: &Plan) -> Settings {
 
 impl OwnTown {
     /// What the root of the tree needs, and what is said of each agent.
-    pub fn one_file(self) -> (OneFile, watch::Receiver<Arc<Standings>>) {
-        let (standings, said) = watch::channel(Arc::new(self.plan.standings()));
-        (OneFile { standings: Arc::new(standings), plan: self.plan, home: self.home }, said)
+    pub fn one_file(self, paths: &TownPaths) -> (OneFile, watch::Receiver<Arc<Standings>>) {
+        let one_file = OneFile::new(Arc::unwrap_or_clone(self.plan), paths, self.home);
+        let said = one_file.standings.subscribe();
+        (one_file, said)
     }
 }
 

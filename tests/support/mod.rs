@@ -12,6 +12,8 @@ pub mod background;
 pub mod browser;
 pub mod http;
 pub mod limits;
+#[path = "sandbox/one_file.rs"]
+pub mod one_file;
 pub mod process;
 pub mod recording;
 pub mod standin;

@@ -5,6 +5,7 @@
 
 #[path = "../limits.rs"]
 pub mod limits;
+pub mod one_file;
 pub mod standin;
 pub mod supervisor;
 pub mod tmux;
