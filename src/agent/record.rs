@@ -166,7 +166,9 @@ impl Records {
         self.holds.load(ports).await;
         self.incidents.load(ports).await;
         self.waits.load(ports).await;
-        self.ended.load(ports).await;
+        if !ports.dialect().is_gas_town() {
+            self.ended.load(ports).await;
+        }
         self.lives.load(ports).await;
         self.conversations.load(ports).await;
         self.claims.load(ports).await;
