@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The name of the file.
-pub const NAME: &str = "agents.toml";
+pub const NAME: &str = crate::town::paths::USUAL_FILE;
 
 /// The file that makes a directory a Gas Town.
 const GAS_TOWN: &str = "mayor/town.json";
