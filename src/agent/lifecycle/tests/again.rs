@@ -49,7 +49,7 @@ fn codes(step: &Step) -> Vec<&'static str> {
 fn ends(mut it: Lifecycle, when: RestartWhen, what: &str, exit: Option<Exit>) -> (Lifecycle, Step) {
     let noticed = step_of(&mut it, when, Event::Seen(observed(what, exit, 100)), 100);
     assert_eq!(noticed.decision, Decision::ProbeAgain(Duration::from_secs(1)), "{when:?}, {what}");
-    let confirmed = step_of(&mut it, when, Event::Probed(observed(what, exit, 101)), 101);
+    let confirmed = step_of(&mut it, when, Event::Probed(observed(what, exit, 103)), 103);
     (it, confirmed)
 }
 
