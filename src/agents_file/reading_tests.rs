@@ -8,8 +8,9 @@ use serde_json::json;
 use super::*;
 use crate::{
     agent::program::provider,
-    agents_file::values::{KINDS, RestartWhen, Socket},
+    agents_file::values::{KINDS, Socket},
     town::dialect::Dialect,
+    town::standing::RestartWhen,
     town::settings::{Resume, amount::Amount, read::SettingsError, shown::keys_of},
 };
 

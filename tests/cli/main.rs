@@ -41,6 +41,7 @@ mod logs;
 mod lost_town;
 mod mail;
 mod metrics;
+mod nudging;
 mod operators;
 mod page;
 mod refusals;
