@@ -58,7 +58,7 @@ fn asked_at(world: &World, since: std::time::Duration) -> Vec<u64> {
 fn told(deps: &Deps) -> Vec<String> {
     let entries = deps.records.history(&agent("a")).entries;
     let of_it = entries.iter().filter(|it| ["healthy", "unhealthy"].contains(&it.reason.as_str()));
-    of_it.map(|it| format!("{} | {}", it.seen, it.done)).collect()
+    of_it.map(|it| format!("{}x {} | {}", it.times, it.seen, it.done)).collect()
 }
 
 fn serve(world: &World, serves: Serves) {
@@ -86,19 +86,26 @@ fn each_change_is_reported_once_and_no_check() {
         assert_eq!(unhealthy.said.as_deref(), Some("HTTP 503: no connection"));
         assert!(!health::works(&deps, &agent("a")));
         assert_eq!(asked_at(&world, begun), [0, 10, 20, 30, 40, 50, 60], "one interval apart");
-        assert!(world.state().network.got.iter().all(|(_, url, body)| {
-            url == "http://localhost:9/well" && body.is_none()
-        }));
+        assert!(
+            world
+                .state()
+                .network
+                .got
+                .iter()
+                .all(|(_, url, body)| { url == "http://localhost:9/well" && body.is_none() })
+        );
         let problems = deps.problems.open();
-        assert!(problems["@a/health"].starts_with("a is unhealthy: 2 checks in a row failed"), "{problems:?}");
+        assert!(
+            problems["@a/health"].starts_with("a is unhealthy: 2 checks in a row failed"),
+            "{problems:?}"
+        );
         serve(&world, Serves::Answer(301, ""));
         world.pass(secs(20)).await;
         assert_eq!(
             told(&deps),
             [
-                "healthy: its check succeeded | ",
-                "unhealthy: 2 checks in a row failed: HTTP 503: no connection | left running, as its `restart` is `no`",
-                "healthy: its check succeeded | ",
+                "2x healthy: its check succeeded | ",
+                "1x unhealthy: 2 checks in a row failed: HTTP 503: no connection | left running, as its `restart` is `no`",
             ]
         );
         assert!(!deps.problems.any("@a/health"));
@@ -168,7 +175,10 @@ fn a_command_is_run_by_sh_and_one_that_hangs_has_failed() {
         world.hang("command");
         world.pass(secs(30)).await;
         let health = health_of(&actor).await.unwrap();
-        assert_eq!((health.state.as_str(), health.said.as_deref()), ("unhealthy", Some("not done within 4s")));
+        assert_eq!(
+            (health.state.as_str(), health.said.as_deref()),
+            ("unhealthy", Some("not done within 4s"))
+        );
     });
 }
 
@@ -195,7 +205,8 @@ fn one_that_is_not_well_is_replaced() {
 fn at_most_four_are_checked_at_once() {
     simulate(725, |world| async move {
         let names = ["a", "b", "c", "d", "e", "f"];
-        let file: String = names.iter().map(|name| LEFT.replace("[agents.a]", &format!("[agents.{name}]"))).collect();
+        let file: String =
+            names.iter().map(|name| LEFT.replace("[agents.a]", &format!("[agents.{name}]"))).collect();
         let deps = town(&world, &file).await;
         names.iter().for_each(|name| world.start_agent(name));
         world.pass(secs(5)).await;

@@ -10,11 +10,7 @@ use serde_json::Value;
 
 use crate::{
     among_others,
-    support::{
-        background::Answer,
-        limits,
-        town::Town,
-    },
+    support::{background::Answer, limits, town::Town},
 };
 
 const WITNESS: &str = "gt-alpha-witness";
@@ -80,7 +76,8 @@ fn a_text_is_typed_once_and_a_busy_agent_gets_none() {
     town.wait("what it said", || town.ask(&["logs", "witness"]).stdout.contains("\nesc to interrupt"));
     let busy = town.ask(&["nudge", "witness", "are", "you", "there?"]);
     refused(&busy, "its screen shows that it is working; `--now` types it all the same");
-    town.ask(&["nudge", "witness", "now", "then", "--now"]).fine("alpha/witness: typed, and sent with Enter\n");
+    town.ask(&["nudge", "witness", "now", "then", "--now"])
+        .fine("alpha/witness: typed, and sent with Enter\n");
     town.wait("the text", || town.received("alpha/witness").ends_with("now then\n"));
     assert!(!town.received("alpha/witness").contains("are you there?"));
 
