@@ -222,6 +222,7 @@ fn notifying(town: &Path, command: &str, timeout: Duration) -> Deps {
         commands: Arc::new(Runner::new(BTreeMap::from([("BD_ACTOR".into(), "daemon".into())]))),
         network: Arc::new(Https::default()),
         journals: Arc::new(DiskJournals::default()),
+        standings: gastown_supervisor::town::standing::Standings::none(),
         files: Arc::new(Disk),
         clock: Arc::new(SystemClock::new()),
         transcripts: Arc::new(gastown_supervisor::transcripts::disk::DiskTranscripts::new()),

@@ -166,7 +166,9 @@ impl Records {
         self.holds.load(ports).await;
         self.incidents.load(ports).await;
         self.waits.load(ports).await;
-        self.ended.load(ports).await;
+        if !ports.dialect().is_gas_town() {
+            self.ended.load(ports).await;
+        }
         self.lives.load(ports).await;
         self.conversations.load(ports).await;
         self.claims.load(ports).await;
@@ -181,7 +183,9 @@ impl Records {
                 self.holds.put(&mut record.hold, None);
             }
             let before = record.requests.len();
-            record.requests.retain(|_, claim| !(claim.is_open() && claim.by.as_ref().is_some_and(ByCommand::is_down)));
+            record
+                .requests
+                .retain(|_, claim| !(claim.is_open() && claim.by.as_ref().is_some_and(ByCommand::is_down)));
             if record.requests.len() != before {
                 self.claims.was_changed();
             }

@@ -79,13 +79,8 @@ pub struct ByCommand {
     #[serde(default)]
     pub when_idle: bool,
     /// Whether it is no command: the town's file, whose name is that of the user, says so by what changed in it.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub of_file: bool,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 impl ByCommand {

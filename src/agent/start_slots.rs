@@ -208,6 +208,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn in_a_town_of_one_file_the_order_is_its() {
+        let (slots, clock) = (StartSlots::default(), SystemClock::new());
+        let mut held = slots.acquire(1, Rank(0), false, &clock).await;
+        let arrivals = [(Rank(2), true), (Rank(1), false), (Rank(0), false), (Rank(1), true)];
+        let mut waiting: Vec<_> = arrivals
+            .into_iter()
+            .map(|(rank, asked)| {
+                let slots = slots.clone();
+                Box::pin(async move { slots.acquire(1, rank, asked, &SystemClock::new()).await })
+            })
+            .collect();
+        for place in &mut waiting {
+            assert!(place.now_or_never().is_none(), "one slot");
+        }
+        for next in [2, 3, 1, 0] {
+            drop(held);
+            held = (&mut waiting[next]).now_or_never().unwrap_or_else(|| panic!("the turn of {next}"));
+        }
+    }
+
+    #[tokio::test]
     async fn who_does_not_wait_any_more_takes_nothing() {
         let slots = StartSlots::default();
         let held = slots.acquire(1, Role::Deacon, false, &SystemClock::new()).await;

@@ -8,9 +8,10 @@ use serde_json::json;
 use super::*;
 use crate::{
     agent::program::provider,
-    agents_file::values::{KINDS, RestartWhen, Socket},
+    agents_file::values::{KINDS, Socket},
     town::dialect::Dialect,
     town::settings::{Resume, amount::Amount, read::SettingsError, shown::keys_of},
+    town::standing::RestartWhen,
 };
 
 const FULL: &str = include_str!("../../tests/fixtures/agents/full.toml");

@@ -49,7 +49,8 @@ const HEAD: &str = "\
 restart = \"unless-stopped\" # always | on-failure | unless-stopped | no
 ";
 
-const NONE_FOUND: &str = "\n# No agent program was found on PATH. Take the `#` away, and write what is to run here.\n";
+const NONE_FOUND: &str =
+    "\n# No agent program was found on PATH. Take the `#` away, and write what is to run here.\n";
 
 const ALSO_FOUND: &str = "\n# These were found on PATH, too. Take the `#` away from what is to run here.\n";
 

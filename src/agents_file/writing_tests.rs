@@ -58,8 +58,7 @@ fn an_adopted_session_is_added_at_the_end() {
     let before = "# mine\nsocket = \"default\"   # keep\n[agents.b]\ncommand='x'";
     let work = session("my work", "claude --resume 'a b'", "/town/x");
     let adopted = adopt(Path::new("f"), before, &work, None, around()).unwrap();
-    let added =
-        "[agents.my-work]\nsession = \"my work\"\ncommand = \"claude --resume 'a b'\"\ndir = \"x\"\n";
+    let added = "[agents.my-work]\nsession = \"my work\"\ncommand = \"claude --resume 'a b'\"\ndir = \"x\"\n";
     assert_eq!((&*adopted.added, &*adopted.name), (added, "my-work"));
     assert_eq!(adopted.whole, format!("{before}\n\n{added}"));
     let named = adopt(Path::new("f"), before, &work, Some("mine"), around()).unwrap();

@@ -106,12 +106,16 @@ async fn found(name: &str, (from, socket): (&Socket, &Path)) -> anyhow::Result<F
             "in the session {shown} nothing runs but a shell: start the program in it first, or write its lines into the file yourself"
         ),
         Some(Running::Unknown(_)) => {
-            bail!("what runs in the session {shown} is not known: it has ended, or may not be read; nothing was written")
+            bail!(
+                "what runs in the session {shown} is not known: it has ended, or may not be read; nothing was written"
+            )
         }
         None => {
             let names: Vec<String> = all.iter().map(|it| terminal::one_line(it.name())).collect();
             match names.as_slice() {
-                [] => bail!("{from} has no session {shown}, and no other (`--from-socket` names another server)"),
+                [] => bail!(
+                    "{from} has no session {shown}, and no other (`--from-socket` names another server)"
+                ),
                 names => bail!("{from} has no session {shown}; it has: {}", names.join(", ")),
             }
         }

@@ -91,7 +91,10 @@ async fn sessions(commands: &dyn Commands) -> Vec<FoundSession> {
             found.filter(writing::can_be_named).collect()
         }
         Err(why) => {
-            complain(&format!("your tmux server was not asked for its sessions: {}", terminal::one_line(&why)));
+            complain(&format!(
+                "your tmux server was not asked for its sessions: {}",
+                terminal::one_line(&why)
+            ));
             Vec::new()
         }
     }
@@ -137,6 +140,9 @@ mod tests {
         );
         let said = next(Path::new("/x/my town.toml"), &[], 0);
         assert!(said.contains("(no agent program on PATH)\n"), "{said}");
-        assert!(said.ends_with("--check '/x/my town.toml'\n  gastown-supervisor up --file '/x/my town.toml'"), "{said}");
+        assert!(
+            said.ends_with("--check '/x/my town.toml'\n  gastown-supervisor up --file '/x/my town.toml'"),
+            "{said}"
+        );
     }
 }

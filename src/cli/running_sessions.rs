@@ -134,8 +134,18 @@ mod tests {
     fn what_a_session_runs() {
         let (shell, unknown) = ("(a shell)", "(unknown)");
         for (name, start, runs, expected) in [
-            ("what it was told", &["claude --resume 'a b'"][..], runs("claude", &["claude"]), "claude --resume 'a b'"),
-            ("what it was told, word by word", &["node", "a b.js"], runs("node", &["node", "a b.js"]), "node 'a b.js'"),
+            (
+                "what it was told",
+                &["claude --resume 'a b'"][..],
+                runs("claude", &["claude"]),
+                "claude --resume 'a b'",
+            ),
+            (
+                "what it was told, word by word",
+                &["node", "a b.js"],
+                runs("node", &["node", "a b.js"]),
+                "node 'a b.js'",
+            ),
             ("a shell, and a program in it", &[], runs("claude", &["claude", "-c"]), "claude -c"),
             ("it was told to run a shell", &["bash -l"], runs("vi", &["vi", "x"]), "vi x"),
             ("a shell", &[], runs("bash", &["-bash"]), shell),
@@ -143,7 +153,12 @@ mod tests {
             ("a line in a shell", &[], runs("sh", &["sh", "-c", "a; b"]), "sh -c 'a; b'"),
             ("a script in a shell", &[], runs("bash", &["bash", "./run.sh"]), "bash ./run.sh"),
             ("a script", &[], runs("run.sh", &["/bin/sh", "./run.sh", "x y"]), "./run.sh 'x y'"),
-            ("one with a long name", &[], runs("a-long-name-of-", &["/bin/sh", "./a-long-name-of-a.sh"]), "./a-long-name-of-a.sh"),
+            (
+                "one with a long name",
+                &[],
+                runs("a-long-name-of-", &["/bin/sh", "./a-long-name-of-a.sh"]),
+                "./a-long-name-of-a.sh",
+            ),
             ("claude by node", &[], runs("node", &["node", "/usr/bin/claude", "--x"]), "/usr/bin/claude --x"),
             ("another by node", &[], runs("node", &["node", "/srv/server.js"]), "node /srv/server.js"),
             ("it has ended", &["claude"], None, unknown),

@@ -149,8 +149,7 @@ async fn command_for_agent(
         return orders::take(&reporter, order, how, peer).await;
     }
     let Some(agent) = path.strip_suffix(CLEAR_BACKOFF) else {
-        let why =
-            "the commands for an agent are restart, stop, start, nudge and clear-backoff";
+        let why = "the commands for an agent are restart, stop, start, nudge and clear-backoff";
         return refusal(StatusCode::NOT_FOUND, why);
     };
     let Some(report) = reporter.report().await else { return wedged() };

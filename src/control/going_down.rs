@@ -60,10 +60,10 @@ pub(super) async fn take(State(reporter): State<Arc<Reporter>>, peer: Option<Ext
     let standings = deps.standings.borrow().clone();
     let id = || format!("command-{}", deps.jitter.uuid());
     let agents: Vec<_> = standings.agents().map(|identity| (identity.clone(), id())).collect();
-    let endings = agents.iter().rev().map(|(identity, request)| Ending {
-        identity: identity.to_string(),
-        request: request.clone(),
-    });
+    let endings = agents
+        .iter()
+        .rev()
+        .map(|(identity, request)| Ending { identity: identity.to_string(), request: request.clone() });
     let taken = Taken { agents: endings.collect() };
     match reporter.tell(RootMsg::GoDown(Box::new(Down { by, agents }))) {
         true => answer(&taken),

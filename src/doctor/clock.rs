@@ -98,7 +98,7 @@ mod tests {
                 "the system clock says 1970-01-01 00:02:00 UTC",
             ),
         ] {
-            let noted = [("f".into(), "t", at.parse().unwrap())];
+            let noted = [(PathBuf::from("f"), "t", at.parse().unwrap())];
             let findings = judge(&noted, now.parse().unwrap());
             assert_eq!((findings.len(), findings[0].severity), (1, severity), "{name}");
             assert!(findings[0].what.starts_with(begin), "{name}: {}", findings[0].what);

@@ -522,7 +522,13 @@ mod tests {
         fs::write(town.join("mayor/town.json"), "{}").unwrap();
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(&town, &link).unwrap();
-        let root = crate::town::root::find(Some(&link), &|_| None, Path::new("/"), &Disk).unwrap();
+        let root = crate::town::root::find(
+            crate::town::root::Named::directory(Some(&link)),
+            &|_| None,
+            Path::new("/"),
+            &Disk,
+        );
+        let root = root.unwrap().root().to_owned();
         assert_eq!(root, town);
     }
 }

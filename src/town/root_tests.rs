@@ -43,7 +43,7 @@ fn assert_finds(name: &str, found: Result<TownPaths, RootError>, expected: Resul
 type Variables = &'static [(&'static str, &'static str)];
 
 fn among(variables: Variables) -> impl Fn(&str) -> Option<String> {
-    |key: &str| variables.iter().find(|(name, _)| *name == key).map(|(_, value)| (*value).to_owned())
+    move |key: &str| variables.iter().find(|(name, _)| *name == key).map(|(_, value)| (*value).to_owned())
 }
 
 const DISK: Paper = Paper(&[
@@ -168,7 +168,7 @@ type Row =
     (&'static str, [Option<&'static str>; 2], Variables, &'static str, Result<&'static str, &'static str>);
 
 #[rustfmt::skip]
-const ROWS: [Row; 44] = [
+const ROWS: &[Row] = &[
     ("here", [None, None], &[], "/own", Ok("/own/agents.toml")),
     ("above; a directory of the name mayor beside it is no Gas Town", [None, None], &[], "/own/src/deep", Ok("/own/agents.toml")),
     ("inside such a directory", [None, None], &[], "/own/mayor", Ok("/own/agents.toml")),
@@ -220,7 +220,7 @@ const ROWS: [Row; 44] = [
 
 #[test]
 fn either_kind_of_town() {
-    for (name, [file, town], env, cwd, expected) in ROWS {
+    for (name, [file, town], env, cwd, expected) in ROWS.iter().copied() {
         let named = Named { file: file.map(Path::new), town: town.map(Path::new) };
         assert_finds(name, find(named, &among(env), Path::new(cwd), &BOTH_KINDS), expected);
     }

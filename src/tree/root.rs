@@ -322,6 +322,11 @@ impl Actor for Root {
                 housekeeping::write_state(deps, process, false, last, count),
                 deps.records.save(deps),
                 housekeeping::close_histories(deps),
+                async {
+                    if let Some(own) = &state.plan.one_file {
+                        let _ = own.kept.save(deps).await;
+                    }
+                },
             )
         };
         // The last resort handles a disk that hangs.

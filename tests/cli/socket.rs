@@ -271,7 +271,11 @@ fn orders_for_one_agent_and_what_became_of_them() {
         (status, serde_json::from_str::<Value>(body).unwrap())
     };
     for (path, status, why) in [
-        ("alpha/witness/kill", 404, "the commands for an agent are restart, stop, start, nudge and clear-backoff"),
+        (
+            "alpha/witness/kill",
+            404,
+            "the commands for an agent are restart, stop, start, nudge and clear-backoff",
+        ),
         ("nobody/stop", 404, "unknown agent nobody"),
         ("alpha/witness/stop?now=perhaps", 400, "`now` must be true or false"),
         ("alpha/witness/stop?for=0s", 400, "`for` is a time above 0, for `stop` only"),

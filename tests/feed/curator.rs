@@ -7,6 +7,7 @@ use gastown_supervisor::{
     town::{
         events::Event,
         journal::disk::DiskJournals,
+        paths::TownPaths,
         watch::{FsWatcher, SystemFsWatcher},
     },
     watchers::feed::actor::{Curator, FeedMsg, FeedSnapshot},

@@ -122,6 +122,7 @@ impl Job {
             0,
         )
         .unwrap();
+        std::fs::create_dir(server.dir().join(".supervisor")).unwrap();
         process::write_program(&server.dir().join("job"), &format!("#!/bin/sh\n{script}\n"));
         Job { server, word }
     }
@@ -140,7 +141,7 @@ impl Job {
         Arc::new(Deps::new(Ports {
             sessions: Arc::new(self.server.tmux(true)),
             processes: Arc::new(SystemProcesses::new()),
-            commands: Arc::new(Runner::new(std::collections::BTreeMap::new())),
+            commands: Arc::new(Runner::new(Default::default())),
             network: Arc::new(Https::default()),
             files: Arc::new(Disk),
             journals: Arc::new(DiskJournals::default()),
@@ -200,7 +201,7 @@ impl Keeper {
     async fn ends(self) {
         self.deps.records.save(&self.deps).await;
         self.actor.stop(None);
-        self.task.await.unwrap();
+        tokio::time::timeout(PATIENCE, self.task).await.expect("its actor ends").unwrap();
         self.deps.sessions.close().await;
     }
 }
@@ -277,6 +278,7 @@ async fn the_next_supervisor_reads_the_pane_that_is_left() {
         }
         let keeper = town.keeper().await;
         keeper.until("what the next one finds", state, code).await;
+        until("its start", async || (town.starts() >= starts).then_some(())).await;
         assert_eq!(town.starts(), starts, "{word}, {exit:?}");
         keeper.ends().await;
     }

@@ -27,6 +27,9 @@ use crate::{
     town::standing::RestartWhen,
 };
 
+/// The longest that an exit status is waited for once an end was noticed.
+const STATUS_COMES: Duration = Duration::from_secs(1);
+
 /// A suspicion that an agent ended, taken out of its state.
 struct Suspicion {
     noticed: Now,
@@ -189,6 +192,9 @@ impl Lifecycle {
             involved,
             said_stopped: before.as_ref().is_none_or(|life| life.said_stopped),
         };
+        if status_may_come(seen, first.ago, around) {
+            return Decision::ProbeAgain(WHILE_AT_WORK);
+        }
         let outcome = judge(seen, first);
         if outcome.is_its_own_end()
             && let Some(exit) = self.exit_after_which_it_stays(seen, before.as_ref(), around)
@@ -492,6 +498,15 @@ impl Lifecycle {
             verdict => self.follow(verdict, false, None, around),
         }
     }
+}
+
+/// Whether its exit status matters and may not be known yet: tmux learns a moment after the end of a process how it ended.
+fn status_may_come(seen: &Observation, ago: Duration, around: Surroundings<'_>) -> bool {
+    let matters = matches!(around.restart, Some(RestartWhen::OnFailure | RestartWhen::No));
+    matters
+        && seen.exit == Some(Exit::Unknown)
+        && matches!(seen.presence, Presence::Dead(_))
+        && ago < STATUS_COMES
 }
 
 /// Whether it stays as it is after such an end.

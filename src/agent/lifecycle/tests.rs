@@ -161,7 +161,14 @@ fn probe_again(lifecycle: &mut Lifecycle, what: &str, second: i64) -> Step {
 
 /// Stopped on request, with this on its hook.
 fn hold(hook: Option<Hook>) -> Hold {
-    Hold { since: at(50).wall, why: "stop requested (mail hq-1)".into(), by: None, until: None, down: false, hook }
+    Hold {
+        since: at(50).wall,
+        why: "stop requested (mail hq-1)".into(),
+        by: None,
+        until: None,
+        down: false,
+        hook,
+    }
 }
 
 /// A lifecycle in the named state at second 100.

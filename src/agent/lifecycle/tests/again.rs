@@ -91,6 +91,26 @@ fn the_end_of_a_life() {
 }
 
 #[test]
+fn an_exit_status_that_comes_late_is_waited_for() {
+    for (when, exit, waits) in [
+        (RestartWhen::OnFailure, Some(Exit::Unknown), true),
+        (RestartWhen::No, Some(Exit::Unknown), true),
+        (RestartWhen::OnFailure, Some(Exit::Code(0)), false),
+        (RestartWhen::UnlessStopped, Some(Exit::Unknown), false),
+        // Where no pane is left, none will come.
+        (RestartWhen::OnFailure, None, false),
+    ] {
+        let mut it = given("confirming, due");
+        if let State::Confirming { noticed, .. } = &mut it.state {
+            *noticed = at(100);
+        }
+        let step = step_of(&mut it, when, Event::Probed(observed("zombie", exit, 100)), 100);
+        let is_waited_for = step.decision == Decision::ProbeAgain(WHILE_AT_WORK) && step.reasons.is_empty();
+        assert_eq!(is_waited_for, waits, "{when:?}, {exit:?}: {step:?}");
+    }
+}
+
+#[test]
 fn what_ended_stays_so_until_somebody_asks_or_the_file_says_otherwise() {
     use RestartWhen::{Always, No, OnFailure, UnlessStopped};
     for (exit, when, starts) in [
