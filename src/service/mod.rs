@@ -256,7 +256,7 @@ async fn supervise(
         alerts: alerts(&deps, problems, process),
         settings: Arc::new(settings_in_force),
         one_file,
-        ends: ends(&signals),
+        ends: Arc::new(end_ourselves),
         fs_watcher: Arc::new(SystemFsWatcher::of(paths)),
         process,
         may_fail: true,
@@ -314,10 +314,12 @@ async fn begin(paths: &TownPaths) -> Result<Begun, String> {
     Ok(Begun { settings, gas_town, one_file: None, standings: Standings::none() })
 }
 
-/// Ends this process as TERM does, for the tree.
-fn ends(signals: &Signals) -> Arc<dyn Fn() + Send + Sync> {
-    let signals = signals.clone();
-    Arc::new(move || signals.tell(Signal::Stop))
+/// Ends this process as somebody else does, with the last resort behind it.
+fn end_ourselves() {
+    let us = rustix::process::getpid();
+    if let Err(error) = rustix::process::kill_process(us, rustix::process::Signal::TERM) {
+        tracing::error!("TERM cannot be sent to ourselves: {error}");
+    }
 }
 
 /// Creates the actor that delivers alerts.

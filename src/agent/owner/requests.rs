@@ -157,6 +157,7 @@ impl Owner {
             _ => return Outcome::done("started", "restarted"),
         };
         let until = match hold.until {
+            _ if hold.down => "until the next `up`".to_owned(),
             Some(until) => format!("held until {}", reason::at_second(until)),
             None => "held until somebody starts it".to_owned(),
         };

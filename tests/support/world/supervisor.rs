@@ -141,6 +141,7 @@ impl World {
             deps,
             settings: Arc::new(put),
             one_file,
+            ends: Arc::new(|| ()),
             fs_watcher: Arc::new(self.clone()),
             process,
             may_fail: true,
