@@ -10,7 +10,6 @@ use crate::{
     agent::program::provider,
     agents_file::values::{KINDS, Socket},
     town::dialect::Dialect,
-    town::standing::RestartWhen,
     town::settings::{Resume, amount::Amount, read::SettingsError, shown::keys_of},
     town::standing::RestartWhen,
 };

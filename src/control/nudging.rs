@@ -116,7 +116,15 @@ pub(super) async fn take(
     let deps = reporter.deps();
     let user = reporter.users().name(peer.uid).await;
     let command = if now { "nudge --now" } else { "nudge" }.to_owned();
-    let by = ByCommand { uid: peer.uid, user, command, at: deps.now().wall, until: None, when_idle: !now, of_file: false };
+    let by = ByCommand {
+        uid: peer.uid,
+        user,
+        command,
+        at: deps.now().wall,
+        until: None,
+        when_idle: !now,
+        of_file: false,
+    };
     let (sender, told) = oneshot::channel();
     let answers = Mutex::new(Some(sender));
     let nudge = Arc::new(Nudge { text, now, by: by.to_string(), answer: answers });

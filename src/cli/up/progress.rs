@@ -153,7 +153,10 @@ impl Progress {
         // Those that wait for one that has just come up hear of it in a moment.
         let is_up = |agent: &Agent| matches!(agent.said, Some(Said::Up | Said::Already));
         let waits_for_it = |why: &str, it: &Agent| {
-            is_up(it) && why.split([' ', ',']).any(|word| word == it.identity.to_string() || word == it.identity.called())
+            is_up(it)
+                && why
+                    .split([' ', ','])
+                    .any(|word| word == it.identity.to_string() || word == it.identity.called())
         };
         let waits: Vec<usize> = (0..self.agents.len()).filter(|at| self.agents[*at].said.is_none()).collect();
         let mut lines = Vec::new();

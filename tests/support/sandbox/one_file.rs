@@ -100,7 +100,8 @@ impl OneFile {
 
     /// Runs it to its end.
     pub fn run(&self, words: &[&str]) -> anyhow::Result<Output> {
-        let child = self.command(words).spawn().with_context(|| format!("{} cannot be run", words.join(" ")))?;
+        let child =
+            self.command(words).spawn().with_context(|| format!("{} cannot be run", words.join(" ")))?;
         limits::try_output_of(child).with_context(|| format!("{} does not end", words.join(" ")))
     }
 
@@ -175,7 +176,8 @@ impl OneFile {
             }
         }
         for socket in self.sockets() {
-            let pids = self.tmux(&socket, &["list-panes", "-a", "-F", "#{pid} #{pane_pid}"]).unwrap_or_default();
+            let pids =
+                self.tmux(&socket, &["list-panes", "-a", "-F", "#{pid} #{pane_pid}"]).unwrap_or_default();
             let _ = self.tmux(&socket, &["kill-server"]);
             for pid in pids.split_whitespace().filter_map(|pid| pid.parse().ok()) {
                 if !is_gone(pid) {
