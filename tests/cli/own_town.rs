@@ -114,7 +114,7 @@ fn assert_plain(what: &str, text: &str) {
         "gt ",
         "`gt",
         "settings/supervisor.json",
-        "rig",
+        "rigs", "polecat",
         "patrol",
         "bd ",
         "olt",
