@@ -168,6 +168,7 @@ impl Town {
             control_listener: Arc::new(SocketListener),
             jitter: Jitter::seeded(1),
             paths: TownPaths::new(root),
+            standings: gastown_supervisor::town::standing::Standings::none(),
             settings,
             gas_town: Recognised { dialect: self.dialect, ..Recognised::default() },
             degraded: false,

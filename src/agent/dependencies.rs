@@ -6,6 +6,7 @@
 use super::{
     confirmation::Permission,
     denial::Denial,
+    health::Health,
     lifecycle::Lifecycle,
     permission,
     phase::{NOT_OBSERVED, Phase, Why},
@@ -30,7 +31,8 @@ pub fn waits_for(deps: &Deps, identity: &Identity) -> Option<Denial> {
     Some(Denial::WaitsForAgent(waited_for.clone()))
 }
 
-/// Whether an agent works, for those that are started after it; else what it is instead. This is the one place that says so.
+/// Whether an agent works, for those that are started after it; else what it is instead: it lives, and is healthy where that is
+/// checked, or it has done all that it was to do. What is not known is no. This is the one place that says so.
 pub fn works(deps: &Deps, identity: &Identity) -> Result<(), String> {
     deps.records.of_lifecycle(identity, |lifecycle| match lifecycle {
         Some(lifecycle) if is_up(lifecycle) => Ok(()),
@@ -39,7 +41,20 @@ pub fn works(deps: &Deps, identity: &Identity) -> Result<(), String> {
             Err(why.map_or_else(|| phase.clone(), |why| format!("{phase} ({})", why.text)))
         }
         None => Err(NOT_OBSERVED.to_owned()),
-    })
+    })?;
+    match unwell(deps, identity) {
+        Some(health) => Err(format!("alive, its health is {}", health.as_str())),
+        None => Ok(()),
+    }
+}
+
+/// Its health, where it lives and that is checked, and it is not healthy.
+fn unwell(deps: &Deps, identity: &Identity) -> Option<Health> {
+    deps.standing(identity)?.health.as_ref()?;
+    let (_, session) = deps.records.living(identity)?;
+    let course = deps.records.health(identity, &session.id);
+    let health = course.map_or(Health::Starting, |course| course.health());
+    (health != Health::Healthy).then_some(health)
 }
 
 /// Whether it runs, or has done all that it was to do.

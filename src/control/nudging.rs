@@ -86,7 +86,8 @@ pub(super) async fn deliver(
     (uid, user): (u32, Option<String>),
 ) -> Nudged {
     let command = if now { "nudge --now" } else { "nudge" }.to_owned();
-    let by = ByCommand { uid, user, command, at: deps.now().wall, until: None, when_idle: !now, of_file: false };
+    let by =
+        ByCommand { uid, user, command, at: deps.now().wall, until: None, when_idle: !now, of_file: false };
     let (sender, told) = oneshot::channel();
     let answer = Mutex::new(Some(sender));
     let nudge = Arc::new(Nudge { text, now, by: by.to_string(), answer });

@@ -13,6 +13,7 @@ use crate::{
         activity::Activity,
         actor::Agent,
         confirmation::{Permission, SessionKey},
+        dependencies,
         health::{Checked, Course, Health},
         history::Entry,
         lifecycle::{Event, State},
@@ -22,11 +23,7 @@ use crate::{
     },
     deps::Deps,
     ports::problems::{Condition, ProblemKey},
-    supervision::messages::Broadcast,
-    town::{
-        identity::Identity,
-        standing::{self, RestartWhen},
-    },
+    town::standing::{self, RestartWhen},
 };
 
 mod check;
@@ -224,20 +221,11 @@ fn report(deps: &Deps, spec: &AgentSpec, course: &Course, health: Health, is_rep
         return deps.problems.report(key, format!("{} is {line}", identity.called()));
     }
     deps.problems.clear(&key);
-    wake_dependents(deps, identity);
+    dependencies::wake(deps, identity);
 }
 
 fn unhealthy_key(spec: &AgentSpec, is_replaced: bool) -> ProblemKey {
     let key = spec.problem_key(UNHEALTHY).meaning(Condition::Unhealthy);
     // Nothing is done about it until a person acts.
     if is_replaced { key } else { key.critical() }
-}
-
-/// Who waits for it to work looks again.
-fn wake_dependents(deps: &Deps, identity: &Identity) {
-    let standings = deps.standings.borrow().clone();
-    let waits = |it: &&Identity| standings.of(it).is_some_and(|standing| standing.after.contains(identity));
-    for dependent in standings.agents().filter(waits) {
-        deps.directory.send(dependent, Broadcast::TownChanged);
-    }
 }

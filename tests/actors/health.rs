@@ -5,9 +5,9 @@ use std::sync::Arc;
 use gastown_supervisor::{
     agent::{
         actor::{AgentActor, AgentMsg, AgentPlan},
+        dependencies::works,
         kill, nudge,
         spec::AgentSpec,
-        works::works,
     },
     deps::Deps,
     report::Health,
@@ -76,7 +76,7 @@ fn each_change_is_reported_once_and_no_check() {
         let actor = spawn(&deps, "a").await;
         world.pass(secs(1)).await;
         assert_eq!(state_of(&actor).await.as_deref(), Some("healthy"));
-        assert!(works(&deps, &agent("a")));
+        assert!(works(&deps, &agent("a")).is_ok());
         serve(&world, Serves::Answer(503, "no connection"));
         world.pass(secs(15)).await;
         let failing = health_of(&actor).await.unwrap();
@@ -85,7 +85,7 @@ fn each_change_is_reported_once_and_no_check() {
         let unhealthy = health_of(&actor).await.unwrap();
         assert_eq!(unhealthy.state, "unhealthy");
         assert_eq!(unhealthy.said.as_deref(), Some("HTTP 503: no connection"));
-        assert!(!works(&deps, &agent("a")));
+        assert!(works(&deps, &agent("a")).is_err());
         assert_eq!(asked_at(&world, begun), [0, 10, 20, 30, 40, 50, 60], "one interval apart");
         assert!(
             world
@@ -124,7 +124,7 @@ fn one_that_is_silent_is_not_well_and_one_that_is_dead_is_not_asked() {
         let actor = spawn(&deps, "a").await;
         world.pass(secs(14)).await;
         assert_eq!(state_of(&actor).await.as_deref(), Some("starting"), "no failure counts yet");
-        assert!(!works(&deps, &agent("a")));
+        assert!(works(&deps, &agent("a")).is_err());
         world.pass(secs(30)).await;
         assert_eq!(state_of(&actor).await.as_deref(), Some("unhealthy"));
         world.crash_agent("a", false);

@@ -75,8 +75,9 @@ impl OneFile {
 
     /// Writes a program there.
     pub fn put_program(&self, name: &str, text: &str) -> io::Result<()> {
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o755);
-        let mut file = file.open(self.root().join(name))?;
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o755);
+        let mut file = options.open(self.root().join(name))?;
         file.write_all(text.as_bytes())
     }
 
