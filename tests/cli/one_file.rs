@@ -198,7 +198,7 @@ fn up_starts_all_and_down_ends_all_in_reverse_order() {
     let dry = ask(&town, &["up", "--dry-run"]);
     dry.fine("start the supervisor\nstart db\nstart app, once db works\n");
     assert!(!town.root().join(".supervisor").exists() && town.socket().is_none(), "nothing was done");
-    ask(&town, &["down"]).failed(3, "not running: no supervisor in ");
+    ask(&town, &["down"]).failed(3, "no supervisor runs in ");
 
     let said = ask(&town, &["up"]);
     assert_eq!((said.code, &*said.stderr), (Some(0), ""), "{said:?}; {}", town.text(".supervisor/supervisor.log"));
@@ -277,8 +277,8 @@ fn up_names_what_does_not_come_up() {
     let said = ask(&town, &["up"]);
     assert_eq!(said.code, Some(1), "{said:?}; {}", town.text(".supervisor/supervisor.log"));
     assert!(said.stdout.contains("a         up after "), "{said:?}");
-    for (agent, why) in [("b", "does not exist"), ("c", "no-such-program"), ("d", "waits for @b")] {
-        let line = said.stderr.lines().find(|line| line.starts_with(&format!("{agent}         is not up: ")));
+    for (agent, why) in [("b", "cannot run: its directory "), ("c", "no-such-program"), ("d", "is not up: waits for ")] {
+        let line = said.stderr.lines().find(|line| line.starts_with(&format!("{agent}         ")));
         assert!(line.is_some_and(|line| line.contains(why)), "{agent}: {said:?}");
     }
     assert!(said.stderr.ends_with("Error: 1 of 4 agents are up; not up: b, c, d\n"), "{said:?}");
