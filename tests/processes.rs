@@ -178,19 +178,19 @@ async fn another_signal_than_term_may_ask_it_to_end() {
     for (name, script, signal, grace, forced) in [
         (
             "INT is handled",
-            "trap 'exit 5' INT; trap '' TERM; echo up; while :; do sleep 1; done",
+            "trap 'exit 5' INT; trap '' TERM; echo up; while :; do :; done",
             Signal::INT,
             long,
             false,
         ),
         (
             "INT is ignored",
-            "trap '' INT; echo up; while :; do sleep 60; done",
+            "trap '' INT; sleep 60 & echo up; wait",
             Signal::INT,
             Duration::from_millis(300),
             true,
         ),
-        ("KILL", "trap '' TERM INT; echo up; while :; do sleep 60; done", Signal::KILL, long, false),
+        ("KILL", "trap '' TERM INT; sleep 60 & echo up; wait", Signal::KILL, long, false),
     ] {
         let mut pane = Pane::run(script);
         assert_eq!(pane.line(), "up", "{name}");

@@ -129,7 +129,11 @@ impl FirstAct {
         let child = tokio::process::Command::from(self.town.command(&words)).kill_on_drop(true).spawn();
         let ended = child.context("our own program cannot be run")?.wait_with_output();
         let output = tokio::time::timeout(LIMIT, ended).await.context("`wait` does not end")??; // limited: by the timeout
-        ensure!(output.status.success(), "{AGENT} does not work again: {}", String::from_utf8_lossy(&output.stderr));
+        ensure!(
+            output.status.success(),
+            "{AGENT} does not work again: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         Ok(())
     }
 

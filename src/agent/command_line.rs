@@ -44,7 +44,7 @@ pub fn command_line(
     env.chain([program.command.as_str()]).chain(arguments).map(str::to_owned).collect()
 }
 
-/// The words that run `program` in a 1.x town, without the variables in `unset`: with the Claude Code settings in the file
+/// The words that run `program` in a 1.x town, or in one of one file, without the variables in `unset`: with the Claude Code settings in the file
 /// `settings`, unless its arguments name others, and with this prompt, if it takes one; or the shell command `instead`.
 pub fn v1(
     program: &AgentProgram,

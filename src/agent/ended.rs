@@ -7,9 +7,9 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
-use super::reason;
 use crate::{
     ports::Ports,
     town::{identity::Identity, standing::RestartWhen},
@@ -55,13 +55,20 @@ impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Exit::Code(code) => write!(f, "with exit code {code}"),
-            Exit::Signal(number) => match reason::signal(128 + number) {
+            Exit::Signal(number) => match signal(128 + number) {
                 Some(name) => write!(f, "by {name}"),
                 None => write!(f, "by signal {number}"),
             },
             Exit::Unknown => f.write_str("with an exit status that is not known"),
         }
     }
+}
+
+/// The name of the signal that ended a process, by its exit status as a shell reports it: `SIGKILL`.
+pub fn signal(exit: i32) -> Option<String> {
+    let signal = exit.checked_sub(128).and_then(Signal::from_named_raw)?;
+    let name = format!("{signal:?}");
+    Some(format!("SIG{}", name.trim_matches('"').trim_start_matches("Signal::")))
 }
 
 /// The end of an agent that is not started again by itself.

@@ -2,18 +2,13 @@
 //!
 //! A check is a success, a failure, or could not be made; what could not be made says nothing about the agent. What is known belongs to one
 //! incarnation of the agent's session: a new one, a new supervisor and another check begin with `starting`. The agent's record has it, and
-//! [`works`] is the one place in which others ask for it. All but that is pure. It must not make checks, nor act on them.
+//! [`works`](super::works) says for others whether it works. Pure. It must not make checks, nor act on them.
 
 use std::{fmt, time::Duration};
 
 use jiff::Timestamp;
 
-use crate::{
-    clock::Now,
-    deps::Deps,
-    secrets, terminal,
-    town::{identity::Identity, standing},
-};
+use crate::{clock::Now, secrets, terminal, town::standing};
 
 /// The interval of checks of an agent that is starting, as long as failures do not count: Docker's `start_interval`.
 const START_INTERVAL: Duration = Duration::from_secs(5);
@@ -181,14 +176,6 @@ fn bounded(text: &str) -> String {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
-}
-
-/// Whether this agent works: it is known to live, and where its health is checked, it is healthy. Not known is no.
-pub fn works(deps: &Deps, identity: &Identity) -> bool {
-    let Some((_, session)) = deps.records.living(identity) else { return false };
-    let is_checked = deps.standing(identity).is_some_and(|it| it.health.is_some());
-    let health = || deps.records.health(identity, &session.id).map(|course| course.health());
-    !is_checked || health() == Some(Health::Healthy)
 }
 
 #[cfg(test)]

@@ -66,4 +66,5 @@ pub mod stop;
 pub mod texts;
 pub mod waits;
 pub mod workplace;
+pub mod works;
 pub mod worktree;

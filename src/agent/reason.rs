@@ -27,7 +27,8 @@ mod wording;
 /// The code of a start that waits for memory.
 pub const MEMORY: &str = "memory";
 
-pub use wording::{NO_AGENT_YET, at_second, reported_by, signal};
+pub use super::ended::signal;
+pub use wording::{NO_AGENT_YET, at_second, reported_by};
 
 /// One thing that happened to an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -175,7 +175,10 @@ mod tests {
         for (outcome, expected) in [
             (Some(Outcome::done("stopped", "stopped, held")), "mayor       ended after 1.2s"),
             (Some(Outcome::done("not_running", "was not")), "mayor       was not running"),
-            (Some(Outcome::failed("unclear", "tmux: no\u{1b}")), "mayor       was not ended: tmux: no\\u{1b}"),
+            (
+                Some(Outcome::failed("unclear", "tmux: no\u{1b}")),
+                "mayor       was not ended: tmux: no\\u{1b}",
+            ),
             (None, "mayor       was left running: an agent that waits for it goes on"),
         ] {
             assert_eq!(line(&Ended { identity: "@mayor".into(), outcome }, after), expected);
@@ -184,10 +187,14 @@ mod tests {
 
     #[test]
     fn what_still_runs_and_what_ends_it() {
-        let plan = Plan { socket: crate::agents_file::values::Socket::Path("/run/x".into()), ..Plan::default() };
+        let plan =
+            Plan { socket: crate::agents_file::values::Socket::Path("/run/x".into()), ..Plan::default() };
         let running = [("a".to_owned(), "my work".to_owned())];
         let said = left(Path::new("/t/other.toml"), &plan, &running);
-        assert!(said.contains("`gastown-supervisor up --file /t/other.toml` and then `down --file"), "{said}");
+        assert!(
+            said.contains("`gastown-supervisor up --file /t/other.toml` and then `down --file"),
+            "{said}"
+        );
         assert!(said.ends_with("\n  a: tmux -S /run/x kill-session -t '=my work:'"), "{said}");
     }
 }

@@ -35,14 +35,15 @@ Exit codes: 0 typed, 1 refused or failed, 3 no supervisor runs.
 
 Examples:
   gastown-supervisor nudge toast Read HANDOFF.md and go on.
-  gastown-supervisor nudge --now gastown/witness 'Stop, the disk is full.'
+  gastown-supervisor nudge gastown/witness 'Stop, the disk is full.' --now
+  gastown-supervisor nudge toast -- --help is what I meant
   gastown-supervisor nudge toast - < letter.txt")]
 pub struct NudgeArguments {
     /// The agent, in any spelling or by its own name
     #[arg(add = ArgValueCompleter::new(completing::agents))]
     agent: String,
-    /// The text: its words, joined by blanks; `-` alone reads standard input. Options stand before it
-    #[arg(required = true, allow_hyphen_values = true, trailing_var_arg = true, num_args = 1..)]
+    /// The text: its words, joined by blanks, after `--` where one begins with a dash; `-` alone reads standard input
+    #[arg(required = true, num_args = 1..)]
     text: Vec<String>,
     #[command(flatten)]
     town: TownArgument,

@@ -95,7 +95,9 @@ async fn bring_up(paths: &TownPaths, plan: &Plan, limit: Duration) -> anyhow::Re
     let client = Client::of(paths.clone());
     let has_run = !matches!(running::is_free(paths).await, Ok(true));
     if plan.agents.is_empty() && !has_run {
-        say("the file has no agents yet, so nothing is started: take the `#` away from what is to run, or write it")?;
+        say(
+            "the file has no agents yet, so nothing is started: take the `#` away from what is to run, or write it",
+        )?;
         return Ok(ExitCode::SUCCESS);
     }
     let was_started = !has_run && started(paths, limit).await?;
@@ -115,7 +117,9 @@ async fn bring_up(paths: &TownPaths, plan: &Plan, limit: Duration) -> anyhow::Re
                 }
                 print(progress.see(&report, &kept(paths).await, after))?;
             }
-            Answer::Offline(_) => anyhow::bail!("the supervisor has ended; `gastown-supervisor logs` says why"),
+            Answer::Offline(_) => {
+                anyhow::bail!("the supervisor has ended; `gastown-supervisor logs` says why")
+            }
             Answer::Unresponsive(_, why) if after >= limit => anyhow::bail!("{why}"),
             Answer::Unresponsive(..) => {}
         }

@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout};
 use super::{
     client::{Client, ClientError, in_path},
     http::Http,
+    nudging,
     orders::Progress,
 };
 use crate::{
@@ -20,6 +21,8 @@ use crate::{
 
 /// How long an order may take to be taken: the agent's screen is read, and the order is written to disk.
 const TAKEN_WITHIN: Duration = Duration::from_secs(8);
+/// How long a text for an agent may take to be typed, or refused.
+const NUDGED_WITHIN: Duration = Duration::from_secs(30);
 /// The interval at which the outcome of a request is asked for.
 const POLL: Duration = Duration::from_millis(100);
 /// Progress is reported after this many polls.
@@ -148,6 +151,27 @@ impl Client {
             sleep(POLL).await;
         }
         Err(ClientError::TimedOut("it took too long".to_owned()))
+    }
+}
+
+impl Client {
+    /// Has a text typed into an agent. What cannot be done is an outcome.
+    ///
+    /// # Errors
+    /// When no supervisor answered, or the agent is unknown.
+    pub(crate) async fn nudge(&self, agent: &str, text: String, now: bool) -> Result<Acted, ClientError> {
+        let path = format!("/v1/agents/{}{}", in_path(agent), nudging::NUDGE);
+        let body = serde_json::to_vec(&nudging::Asked { text, now });
+        let body =
+            body.map_err(|error| ClientError::Unresponsive(format!("the text cannot be written: {error}")))?;
+        let answer = Http::new(self.paths.clone(), NUDGED_WITHIN).post_json(&path, body).await;
+        if let Ok((StatusCode::CONFLICT, body)) = &answer
+            && let Ok(Refused { error, code, identity }) = serde_json::from_slice(body)
+        {
+            return Ok(Acted { identity, outcome: Outcome::failed(&code, error) });
+        }
+        let nudging::Told { identity, outcome } = self.understood(answer).await?;
+        Ok(Acted { identity, outcome })
     }
 }
 

@@ -30,7 +30,10 @@ use super::{
     screens,
 };
 use crate::{
-    agent::history::finding::{self, UnknownAgent},
+    agent::{
+        history::finding::{self, UnknownAgent},
+        requests::Outcome,
+    },
     town::identity::Identity,
     tree::root::RootMsg,
 };
@@ -143,7 +146,7 @@ async fn command_for_agent(
     body: Body,
 ) -> Response {
     if let Some(agent) = nudging::named(&path) {
-        return nudging::take(&reporter, agent, (peer, &stays), body).await;
+        return nudge(&reporter, agent, (peer, &stays), body).await;
     }
     if let Some(order) = orders::named(&path) {
         return orders::take(&reporter, order, how, peer).await;
@@ -156,6 +159,36 @@ async fn command_for_agent(
     match find(&reporter, &report, agent, For::Showing) {
         Ok(identity) => clear(&reporter, &report, Some(identity)),
         Err(unknown) => no_such_agent(&unknown),
+    }
+}
+
+/// Has a person's text typed into an agent, and answers what became of it.
+async fn nudge(
+    reporter: &Reporter,
+    agent: &str,
+    (peer, stays): (Option<Extension<Peer>>, &Stays),
+    body: Body,
+) -> Response {
+    let asked = match nudging::read(body).await {
+        Ok(asked) => asked,
+        Err(why) => return refusal(StatusCode::BAD_REQUEST, &why),
+    };
+    let Some(Extension(Peer { uid })) = peer else {
+        return refusal(StatusCode::FORBIDDEN, "the system does not say which user asks");
+    };
+    let Some(report) = reporter.report().await else { return wedged() };
+    let identity = match find(reporter, &report, agent, For::Doing) {
+        Ok(identity) => identity,
+        Err(unknown) => return no_such_agent(&unknown),
+    };
+    // It may take longer than a connection lives otherwise.
+    stays.stay();
+    let user = reporter.users().name(uid).await;
+    match nudging::deliver(reporter.deps(), &identity, asked, (uid, user)).await {
+        Ok(text) => {
+            answer(&nudging::Told { identity: identity.to_string(), outcome: Outcome::done("nudged", text) })
+        }
+        Err(not_nudged) => refusal_with_code(&identity, &not_nudged.why, not_nudged.code),
     }
 }
 

@@ -1,68 +1,49 @@
-//! Nudging: a person's text for an agent, from the client to the agent's actor, and what became of it.
+//! Nudging: a person's text for an agent, from the socket to the agent's actor, and what became of it.
 //!
 //! Only the local socket takes one, and the kernel says who asks. Whether it may be typed is decided by the agent's owner, which types it to
 //! the end also when the client goes away. Nothing here may type anything.
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{
-    Extension,
-    body::{Body, to_bytes},
-    http::StatusCode,
-    response::Response,
-};
-use hyper::StatusCode as Status;
+use axum::body::{Body, to_bytes};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::{sync::oneshot, time::timeout};
 
-use super::{
-    acting::Acted,
-    answers::{For, answer, find, no_such_agent, refusal, refusal_with_code, wedged},
-    client::{Client, ClientError, in_path},
-    connections::Stays,
-    http::Http,
-    peer::Peer,
-    reporter::Reporter,
-};
 use crate::{
     agent::requests::{ByCommand, Outcome},
+    deps::Deps,
     go_duration,
-    supervision::messages::{Broadcast, NotNudged, Nudge},
+    supervision::messages::{Broadcast, NotNudged, Nudge, Nudged},
+    town::identity::Identity,
 };
 
 /// The last path segment.
-const NUDGE: &str = "/nudge";
+pub(super) const NUDGE: &str = "/nudge";
 /// The most bytes of a text.
 pub(crate) const LONGEST: usize = 8 * 1024;
 /// The most bytes of a body: each byte of a text may be escaped.
 const LONGEST_BODY: usize = 64 * 1024;
 /// How long a text may take to be typed: other programs may type into the session before it.
 const TYPED_WITHIN: Duration = Duration::from_secs(25);
-/// How long a client waits for that.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
-
 /// What is posted.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Asked {
-    text: String,
+pub(super) struct Asked {
+    /// The text.
+    pub text: String,
+    /// Also while the agent is not idle.
     #[serde(default)]
-    now: bool,
+    pub now: bool,
 }
 
 /// What is answered when it was typed.
 #[derive(Debug, Serialize, Deserialize)]
-struct Told {
-    identity: String,
-    outcome: Outcome,
-}
-
-#[derive(Deserialize)]
-struct Refused {
-    error: String,
-    code: String,
-    identity: String,
+pub(super) struct Told {
+    /// The agent.
+    pub identity: String,
+    /// What became of it.
+    pub outcome: Outcome,
 }
 
 /// Which agent a path asks to nudge.
@@ -89,80 +70,45 @@ pub(crate) fn check(text: &str) -> Result<(), String> {
     }
 }
 
-/// Takes a text for an agent from this user, and answers what became of it.
-pub(super) async fn take(
-    reporter: &Reporter,
-    agent: &str,
-    (peer, stays): (Option<Extension<Peer>>, &Stays),
-    body: Body,
-) -> Response {
-    let bad = |why: &str| refusal(StatusCode::BAD_REQUEST, why);
-    let Ok(body) = to_bytes(body, LONGEST_BODY).await else { return bad("the body is too long") };
-    let Asked { text, now } = match serde_json::from_slice(&body) {
-        Ok(asked) => asked,
-        Err(error) => return bad(&format!("the body must be {{\"text\": …, \"now\": false}}: {error}")),
-    };
-    if let Err(why) = check(&text) {
-        return bad(&why);
-    }
-    let Some(Extension(peer)) = peer else {
-        return refusal(StatusCode::FORBIDDEN, "the system does not say which user asks");
-    };
-    let Some(report) = reporter.report().await else { return wedged() };
-    let identity = match find(reporter, &report, agent, For::Doing) {
-        Ok(identity) => identity,
-        Err(unknown) => return no_such_agent(&unknown),
-    };
-    let deps = reporter.deps();
-    let user = reporter.users().name(peer.uid).await;
+/// Reads what was posted; an error says what is wrong with it.
+pub(super) async fn read(body: Body) -> Result<Asked, String> {
+    let body = to_bytes(body, LONGEST_BODY).await.map_err(|_| "the body is too long".to_owned())?;
+    let asked: Asked = serde_json::from_slice(&body)
+        .map_err(|error| format!("the body must be {{\"text\": …, \"now\": false}}: {error}"))?;
+    check(&asked.text).map(|()| asked)
+}
+
+/// Has a text typed into an agent by this user, and returns what became of it.
+pub(super) async fn deliver(
+    deps: &Deps,
+    identity: &Identity,
+    Asked { text, now }: Asked,
+    (uid, user): (u32, Option<String>),
+) -> Nudged {
     let command = if now { "nudge --now" } else { "nudge" }.to_owned();
-    let by = ByCommand { uid: peer.uid, user, command, at: deps.now().wall, until: None, when_idle: !now, of_file: false };
+    let by =
+        ByCommand { uid, user, command, at: deps.now().wall, until: None, when_idle: !now, of_file: false };
     let (sender, told) = oneshot::channel();
-    let answers = Mutex::new(Some(sender));
-    let nudge = Arc::new(Nudge { text, now, by: by.to_string(), answer: answers });
-    // It may take longer than a connection lives otherwise.
-    stays.stay();
-    if !deps.directory.send(&identity, Broadcast::Nudge(nudge)) {
-        return refusal_with_code(&identity, "the supervisor keeps no such agent now", "not_running");
+    let answer = Mutex::new(Some(sender));
+    let nudge = Arc::new(Nudge { text, now, by: by.to_string(), answer });
+    let not_done = |code, why: String| Err(NotNudged { code, why });
+    if !deps.directory.send(identity, Broadcast::Nudge(nudge)) {
+        return not_done("not_running", "the supervisor keeps no such agent now".to_owned());
     }
     match timeout(TYPED_WITHIN, told).await {
-        Ok(Ok(Ok(text))) => {
-            answer(&Told { identity: identity.to_string(), outcome: Outcome::done("nudged", text) })
-        }
-        Ok(Ok(Err(NotNudged { code, why }))) => refusal_with_code(&identity, &why, code),
-        Ok(Err(_)) => refusal_with_code(&identity, UNKNOWN, "unknown"),
+        Ok(Ok(nudged)) => nudged,
+        Ok(Err(_)) => not_done("unknown", UNKNOWN.to_owned()),
         Err(_) => {
             let limit = go_duration::short(TYPED_WITHIN);
             let why =
                 format!("not done within {limit}; it may still be typed: `explain` shows what is known");
-            refusal_with_code(&identity, &why, "unknown")
+            not_done("unknown", why)
         }
     }
 }
 
 /// Its actor crashed meanwhile.
 const UNKNOWN: &str = "whether it was typed is not known; see its screen before it is repeated";
-
-impl Client {
-    /// Has a text typed into an agent. What cannot be done is an outcome.
-    ///
-    /// # Errors
-    /// When no supervisor answered, or the agent is unknown.
-    pub(crate) async fn nudge(&self, agent: &str, text: String, now: bool) -> Result<Acted, ClientError> {
-        let path = format!("/v1/agents/{}{NUDGE}", in_path(agent));
-        let body = serde_json::to_vec(&Asked { text, now });
-        let body =
-            body.map_err(|error| ClientError::Unresponsive(format!("the text cannot be written: {error}")))?;
-        let answer = Http::new(self.paths.clone(), ANSWERED_WITHIN).post_json(&path, body).await;
-        if let Ok((Status::CONFLICT, body)) = &answer
-            && let Ok(Refused { error, code, identity }) = serde_json::from_slice(body)
-        {
-            return Ok(Acted { identity, outcome: Outcome::failed(&code, error) });
-        }
-        let Told { identity, outcome } = self.understood(answer).await?;
-        Ok(Acted { identity, outcome })
-    }
-}
 
 #[cfg(test)]
 mod tests {

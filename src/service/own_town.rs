@@ -85,7 +85,7 @@ mod tests {
         let file = Path::new("/srv/app/agents.toml");
         let own = socket::of_file(file);
         for (text, name, path) in [
-            ("", Some(own.as_str()), None),
+            ("[limits]\n", Some(own.as_str()), None),
             ("socket = \"default\"\n", None, None),
             ("socket = \"mine\"\n", Some("mine"), None),
             ("socket = \"/run/x\"\n", None, Some(Path::new("/run/x"))),

@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -110,7 +111,10 @@ pub async fn read_again(deps: &Deps, own: &OneFile) -> FileReading {
 /// Reads this file, which mistakes name so.
 async fn read_file(files: &dyn Files, (file, named): (&Path, &Path), home: Option<&Path>) -> FileReading {
     let content = files.read(file).await;
-    let content = content.map_err(|error| FileProblem::unreadable(named, &error).to_string());
+    let content = content.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => FileProblem::whole(named, "it is missing").to_string(),
+        _ => FileProblem::unreadable(named, &error).to_string(),
+    });
     let around = Around { directory: file.parent().unwrap_or(file), home };
     let plan = match &content {
         Ok(bytes) => read_text(named, bytes, around).map_err(|mistakes| mistakes.to_string()),

@@ -14,6 +14,7 @@ mod children;
 mod convoy;
 mod deacon;
 mod deaths;
+mod health;
 mod heartbeats;
 mod identify;
 mod ledger;

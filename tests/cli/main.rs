@@ -41,6 +41,7 @@ mod logs;
 mod lost_town;
 mod mail;
 mod metrics;
+mod nudging;
 mod one_file;
 mod operators;
 mod own_town;

@@ -67,7 +67,9 @@ fn init_writes_a_file_for_what_there_is_and_never_touches_one() {
     town.tmux(&user, &["new-session", "-d", "-s", "shell"]).unwrap();
     let printed = ask(&town, &["init", "--print"]);
     assert_eq!((printed.code, &*printed.stderr), (Some(0), ""), "{printed:?}");
-    for line in ["[agents.claude]", "command = \"claude\"", "# [agents.my-work]", "# command = \"sleep 1000\""] {
+    for line in
+        ["[agents.claude]", "command = \"claude\"", "# [agents.my-work]", "# command = \"sleep 1000\""]
+    {
         assert!(printed.stdout.lines().any(|it| it == line), "{line}: {}", printed.stdout);
     }
     assert!(!printed.stdout.contains("shell"), "nothing runs in it: {}", printed.stdout);
@@ -79,7 +81,10 @@ fn init_writes_a_file_for_what_there_is_and_never_touches_one() {
     assert!(said.stdout.ends_with("\n  gastown-supervisor up\n"), "{said:?}");
     assert_eq!(town.text("agents.toml"), printed.stdout);
     let checked = ask(&town, &["settings", "--check", "agents.toml"]);
-    assert!(checked.code == Some(0) && checked.stdout.contains("1 agent on its own tmux server"), "{checked:?}");
+    assert!(
+        checked.code == Some(0) && checked.stdout.contains("1 agent on its own tmux server"),
+        "{checked:?}"
+    );
     let sessions = town.tmux(&user, &["list-sessions", "-F", "#{session_name} #{session_attached}"]).unwrap();
     assert_eq!(sessions, "my work 0\nshell 0", "the user's server is as it was");
 
@@ -99,7 +104,11 @@ fn init_where_tmux_cannot_be_asked_or_later_commands_would_mean_another_town() {
     town.put_program("../bin/tmux", "#!/bin/sh\necho 'lost server' >&2; exit 1\n").unwrap();
     let said = ask(&town, &["init"]);
     assert_eq!(said.code, Some(0), "{said:?}");
-    assert!(said.stderr.starts_with("your tmux server was not asked for its sessions: ") && said.stderr.lines().count() == 1, "{said:?}");
+    assert!(
+        said.stderr.starts_with("your tmux server was not asked for its sessions: ")
+            && said.stderr.lines().count() == 1,
+        "{said:?}"
+    );
     assert!(town.text("agents.toml").contains("[agents.claude]"));
 
     town.put("gt/mayor/town.json", "{}").unwrap();
@@ -167,8 +176,16 @@ fn adopt_adds_a_running_session_and_touches_nothing_else() {
     for (name, words, begins) in [
         ("again", &["adopt", "work"][..], "Error: the session \"work\" is that of the agent work"),
         ("a shell", &["adopt", "shell"], "Error: in the session shell nothing runs but a shell"),
-        ("none", &["adopt", "wor"], "Error: your default tmux server has no session wor; it has: shell, typed, work"),
-        ("another server", &["adopt", "x", "--from-socket", "none"], "Error: the tmux server none has no session x, and no other"),
+        (
+            "none",
+            &["adopt", "wor"],
+            "Error: your default tmux server has no session wor; it has: shell, typed, work",
+        ),
+        (
+            "another server",
+            &["adopt", "x", "--from-socket", "none"],
+            "Error: the tmux server none has no session x, and no other",
+        ),
         ("no name", &["adopt", "shell", "--name", "a.b"], "error: invalid value 'a.b' for '--name <NAME>'"),
     ] {
         let said = ask(&town, words);
@@ -187,7 +204,10 @@ fn adopt_adds_a_running_session_and_touches_nothing_else() {
     said.failed(1, "Error: the session work runs on your default tmux server, and the agents of the file on its own tmux server");
     assert_eq!(fs::read_to_string(&file).unwrap(), "# none\n");
     let said = ask(&town, &["adopt", "work", "--anyway"]);
-    assert!(said.code == Some(0) && said.stdout.contains("starts work anew; end the old session yourself before"), "{said:?}");
+    assert!(
+        said.code == Some(0) && said.stdout.contains("starts work anew; end the old session yourself before"),
+        "{said:?}"
+    );
 }
 
 #[test]
@@ -201,7 +221,12 @@ fn up_starts_all_and_down_ends_all_in_reverse_order() {
     ask(&town, &["down"]).failed(3, "no supervisor runs in ");
 
     let said = ask(&town, &["up"]);
-    assert_eq!((said.code, &*said.stderr), (Some(0), ""), "{said:?}; {}", town.text(".supervisor/supervisor.log"));
+    assert_eq!(
+        (said.code, &*said.stderr),
+        (Some(0), ""),
+        "{said:?}; {}",
+        town.text(".supervisor/supervisor.log")
+    );
     let lines: Vec<&str> = said.stdout.lines().collect();
     assert!(lines[0].starts_with("supervisor started (PID "), "{said:?}");
     assert!(lines[1].starts_with("db        up after ") && lines[1].ends_with("s (session db)"), "{said:?}");
@@ -220,15 +245,25 @@ fn up_starts_all_and_down_ends_all_in_reverse_order() {
     assert!(kept.code == Some(0) && kept.stdout.contains("the agents keep running"), "{kept:?}");
     let left = ask(&town, &["down"]);
     assert_eq!(left.code, Some(3), "{left:?}");
-    assert!(left.stdout.contains("`gastown-supervisor up` and then `down`") && left.stdout.contains("kill-session -t '=app:'"), "{left:?}");
+    assert!(
+        left.stdout.contains("`gastown-supervisor up` and then `down`")
+            && left.stdout.contains("kill-session -t '=app:'"),
+        "{left:?}"
+    );
     assert_eq!(town.sessions(), ran, "nothing was ended");
     let again = ask(&town, &["up"]);
     assert!(again.code == Some(0) && again.stdout.ends_with("all 2 agents were up already\n"), "{again:?}");
     assert_eq!(town.sessions(), ran, "they were taken over");
 
     let said = ask(&town, &["down"]);
-    assert_eq!((said.code, &*said.stderr), (Some(0), ""), "{said:?}; {}", town.text(".supervisor/supervisor.log"));
-    let ends: Vec<&str> = said.stdout.lines().map(|line| line.split_once("after").map_or(line, |(begin, _)| begin)).collect();
+    assert_eq!(
+        (said.code, &*said.stderr),
+        (Some(0), ""),
+        "{said:?}; {}",
+        town.text(".supervisor/supervisor.log")
+    );
+    let ends: Vec<&str> =
+        said.stdout.lines().map(|line| line.split_once("after").map_or(line, |(begin, _)| begin)).collect();
     assert_eq!(&ends[..2], ["app         ended ", "db          ended "], "{said:?}");
     assert!(ends[2].starts_with("2 agents have ended, and so has the supervisor (PID "), "{said:?}");
     assert!(town.sessions().is_empty() && town.supervisor().is_none());
@@ -238,7 +273,10 @@ fn up_starts_all_and_down_ends_all_in_reverse_order() {
     assert!(at("@app: ") < log.len() && at("requested") < log.len());
 
     let said = ask(&town, &["up"]);
-    assert!(said.code == Some(0) && said.stdout.ends_with("all 2 agents are up\n"), "nobody holds them: {said:?}");
+    assert!(
+        said.code == Some(0) && said.stdout.ends_with("all 2 agents are up\n"),
+        "nobody holds them: {said:?}"
+    );
 }
 
 #[test]
@@ -277,7 +315,9 @@ fn up_names_what_does_not_come_up() {
     let said = ask(&town, &["up"]);
     assert_eq!(said.code, Some(1), "{said:?}; {}", town.text(".supervisor/supervisor.log"));
     assert!(said.stdout.contains("a         up after "), "{said:?}");
-    for (agent, why) in [("b", "cannot run: its directory "), ("c", "no-such-program"), ("d", "is not up: waits for ")] {
+    for (agent, why) in
+        [("b", "cannot run: its directory "), ("c", "no-such-program"), ("d", "is not up: waits for ")]
+    {
         let line = said.stderr.lines().find(|line| line.starts_with(&format!("{agent}         ")));
         assert!(line.is_some_and(|line| line.contains(why)), "{agent}: {said:?}");
     }
@@ -290,7 +330,11 @@ fn up_names_what_does_not_come_up() {
     let text = town.text("agents.toml").replace("no-such-program", "./run.sh c");
     town.put("agents.toml", &text).unwrap();
     let said = ask(&town, &["up"]);
-    assert!(said.code == Some(0) && said.stdout.ends_with("all 4 agents are up\n"), "{said:?}; {}", town.text(".supervisor/supervisor.log"));
+    assert!(
+        said.code == Some(0) && said.stdout.ends_with("all 4 agents are up\n"),
+        "{said:?}; {}",
+        town.text(".supervisor/supervisor.log")
+    );
 }
 
 #[test]
@@ -299,7 +343,12 @@ fn a_killed_agent_is_back_with_the_same_session_id() {
     let town = place();
     assert_eq!(ask(&town, &["init"]).code, Some(0));
     let said = ask(&town, &["up"]);
-    assert_eq!((said.code, &*said.stderr), (Some(0), ""), "{said:?}; {}", town.text(".supervisor/supervisor.log"));
+    assert_eq!(
+        (said.code, &*said.stderr),
+        (Some(0), ""),
+        "{said:?}; {}",
+        town.text(".supervisor/supervisor.log")
+    );
     let id = |flag: &str| {
         let pid = town.sessions().get("claude").copied()?;
         let line = process::command_line(pid);
@@ -309,7 +358,8 @@ fn a_killed_agent_is_back_with_the_same_session_id() {
     let (pid, first) = poll(PATIENCE, || id("--session-id")).expect("claude with an id of its own");
     signal(pid, Signal::KILL);
     let back = poll(PATIENCE, || id("--resume"));
-    let (again, resumed) = back.unwrap_or_else(|| panic!("it is not back: {}", town.text(".supervisor/supervisor.log")));
+    let (again, resumed) =
+        back.unwrap_or_else(|| panic!("it is not back: {}", town.text(".supervisor/supervisor.log")));
     assert!(again != pid && resumed == first, "{first} and {resumed}");
     assert_eq!(ask(&town, &["down"]).code, Some(0));
 }

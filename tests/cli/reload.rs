@@ -76,7 +76,7 @@ fn an_address_without_its_token_is_said() {
     let supervisor = town.start_and_beat();
     town.settings(json!({"http": {"listen": "0.0.0.0:8642"}, "heartbeat": {"interval": "500ms"}}));
     let told = town.ask(&["reload"]);
-    told.failed(1, "Error: settings/supervisor.json:1:");
+    told.failed(1, "Error: settings/supervisor.json:");
     let (begins, ends) =
         ("http.listen: 0.0.0.0:8642 is no loopback address", "; everything else is in force\n");
     assert!(told.stderr.contains(begins) && told.stderr.ends_with(ends), "{told:?}");

@@ -108,12 +108,13 @@ fn half_a_file_is_nothing() {
         simulate(1702, |world| async move {
             let (before, after) = (plain(&["a", "b", "c"]), plain(&["a", "b", "c", "d"]));
             let supervisor = town(&world, &before, &["a", "b", "c"]).await;
-            let begun = world.time();
             world.write(AGENTS_FILE, &half);
             world.pass(millis(700)).await;
             world.write(AGENTS_FILE, &after);
-            supervisor.until_agent("@d", "starting", secs(20)).await;
-            assert!(world.time() - begun >= millis(1_700), "{name}: it was looked at twice");
+            world.pass(millis(900)).await;
+            assert_eq!(kept(&supervisor).await, ["@a", "@b", "@c"], "{name}: it is looked at twice");
+            world.pass(secs(2)).await;
+            assert_eq!(kept(&supervisor).await, ["@a", "@b", "@c", "@d"], "{name}");
             assert_eq!(living(&world)[..3], ["a", "b", "c"], "{name}");
             assert_eq!(about_the_file(&supervisor), None, "{name}: nobody is told of half a file");
         });
@@ -131,7 +132,8 @@ fn a_bad_file_is_one_problem_and_the_last_plan_stays() {
                 Some("comand = 1\n[agents.a]\ncommand = 7\n"),
                 &["agents.toml:1:1", "agents.toml:3:"][..],
             ),
-            ("it is gone", None, &["agents.toml: cannot be read"]),
+            ("it is empty", Some(""), &["agents.toml:1:1: it is empty"][..]),
+            ("it is gone", None, &["agents.toml: it is missing"][..]),
         ] {
             match text {
                 Some(text) => world.write(AGENTS_FILE, text),
@@ -159,7 +161,7 @@ fn what_would_end_most_agents_waits_until_somebody_asks() {
     for (name, text) in [
         ("three of four", plain(&["d"])),
         ("all", "socket = \"default\"\n".to_owned()),
-        ("an empty file", String::new()),
+        ("no agents", "# later\n".to_owned()),
     ] {
         simulate(1704, |world| async move {
             let supervisor = town(&world, &plain(&["a", "b", "c", "d"]), &["a", "b", "c", "d"]).await;

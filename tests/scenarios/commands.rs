@@ -30,6 +30,7 @@ async fn order(
         at,
         until: hold.map(|time| at + time),
         when_idle,
+        of_file: false,
     };
     let id = format!("command-{}", deps.jitter.uuid());
     let identity = identity.parse().unwrap();
@@ -374,7 +375,8 @@ fn a_command_that_nobody_could_begin_for_long_is_not_carried_out() {
         for (minutes, code) in [(6, "too_old"), (4, "stopped")] {
             let at = deps.now().wall - mins(minutes);
             let (user, command) = (Some("anna".to_owned()), "stop".to_owned());
-            let by = ByCommand { uid: 1000, user, command, at, until: None, when_idle: false };
+            let by =
+                ByCommand { uid: 1000, user, command, at, until: None, when_idle: false, of_file: false };
             let (id, identity) = (format!("command-{minutes}"), "r/witness".parse().unwrap());
             let request = Request { id: id.clone(), identity, action: Action::Stop, by: Some(by) };
             deps.records.note_request(&deps, &request).await.unwrap();
@@ -396,7 +398,7 @@ fn a_command_that_waited_for_its_turn_is_tried_as_long_as_any_other() {
         let deps = supervisor.deps.clone();
         let (user, command) = (Some("anna".to_owned()), "stop".to_owned());
         let at = deps.now().wall - mins(1);
-        let by = ByCommand { uid: 1000, user, command, at, until: None, when_idle: false };
+        let by = ByCommand { uid: 1000, user, command, at, until: None, when_idle: false, of_file: false };
         let (id, identity) = ("command-1".to_owned(), "r/witness".parse().unwrap());
         let request = Request { id: id.clone(), identity, action: Action::Stop, by: Some(by) };
         deps.records.note_request(&deps, &request).await.unwrap();

@@ -47,6 +47,7 @@ fn deps(town: &Town) -> Deps {
         jitter: Jitter::fresh(),
         paths: TownPaths::new(town.root()),
         settings: in_force,
+        standings: gastown_supervisor::town::standing::Standings::none(),
         gas_town: Default::default(),
         degraded: false,
         problems: Problems::default(),

@@ -73,6 +73,7 @@ impl Watching {
             jitter: Jitter::seeded(1),
             paths: TownPaths::new(server.dir()),
             settings,
+            standings: gastown_supervisor::town::standing::Standings::none(),
             gas_town: Default::default(),
             degraded: false,
             problems: Problems::default(),

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// The longest that an exit status is waited for once an end was noticed.
-const STATUS_COMES: Duration = Duration::from_secs(1);
+const STATUS_COMES: Duration = Duration::from_secs(3);
 
 /// A suspicion that an agent ended, taken out of its state.
 struct Suspicion {

@@ -17,9 +17,14 @@ pub struct Words {
 }
 
 impl Words {
+    /// The variables that it gives to its program, each with its value.
+    pub fn variables(&self) -> impl DoubleEndedIterator<Item = (&str, &str)> {
+        self.before.iter().filter(|word| is_assignment(word)).filter_map(|word| word.split_once('='))
+    }
+
     /// The `PATH` that it gives to its program, if it does.
     pub fn search_path(&self) -> Option<&str> {
-        self.before.iter().rev().find_map(|word| word.strip_prefix("PATH="))
+        self.variables().rev().find(|(name, _)| *name == "PATH").map(|(_, value)| value)
     }
 }
 

@@ -73,6 +73,8 @@ async fn of_words(deps: &Deps, standing: &Standing, words: Words, mut program: A
     name(&mut program, vec![own]);
     let found = locate(deps, standing, &words).await;
     let on_path = found.is_some();
+    let variables = words.variables().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    program.environment.extend(variables);
     program.wrapper = words.before;
     program.args = words.args;
     program.command = match found {
@@ -111,7 +113,9 @@ fn name(program: &mut AgentProgram, names: Vec<String>) {
 /// Where its program is: a path is relative to its directory, a bare name is looked up on the `PATH` that its command or the file
 /// gives it, else on that of the supervisor.
 async fn locate(deps: &Deps, standing: &Standing, words: &Words) -> Option<PathBuf> {
-    let at = async |path: PathBuf| deps.commands.locate(path.to_str()?).await;
+    // Without `.`, as people read it.
+    let plain = |path: PathBuf| path.components().collect::<PathBuf>();
+    let at = async |path: PathBuf| deps.commands.locate(plain(path).to_str()?).await;
     if words.program.contains('/') {
         return at(standing.dir.join(&words.program)).await;
     }

@@ -3,12 +3,12 @@
 use std::{fmt, time::Duration};
 
 use jiff::Timestamp;
-use rustix::process::Signal;
 
 use super::{Cause, CrashLoop, DeathReport, HeldUp, HoldOver, Missing, Reason, Stuck};
 use crate::{
     agent::{
         denial::NotStarted,
+        ended::signal,
         lifecycle::{Attempt, StartOrder},
         phase::Phase,
         waits::Own,
@@ -219,13 +219,6 @@ fn exit_status(exit: i32) -> String {
 /// To a tenth of a second.
 fn tenths(time: Duration) -> Duration {
     Duration::from_millis(u64::try_from(time.as_millis() / 100 * 100).unwrap_or(u64::MAX))
-}
-
-/// The name of the signal that ended a process, by its exit status as a shell reports it: `SIGKILL`.
-pub fn signal(exit: i32) -> Option<String> {
-    let signal = exit.checked_sub(128).and_then(Signal::from_named_raw)?;
-    let name = format!("{signal:?}");
-    Some(format!("SIG{}", name.trim_matches('"').trim_start_matches("Signal::")))
 }
 
 /// A time to the second, in UTC: a rule has no time zone, and who shows it to people converts it.

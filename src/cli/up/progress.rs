@@ -86,12 +86,7 @@ impl Progress {
             Agent { identity, session: agent.session.clone(), takes, last, said: None }
         });
         let column = plan.agents.iter().map(|agent| width::of(agent.name.as_str())).max().unwrap_or(0);
-        Progress {
-            agents: agents.collect(),
-            leaving: BTreeSet::new(),
-            begun,
-            column: column.max(8) + 2,
-        }
+        Progress { agents: agents.collect(), leaving: BTreeSet::new(), begun, column: column.max(8) + 2 }
     }
 
     /// The agents that only this command starts again: they were ended with the whole town, and the supervisor was not.
@@ -151,7 +146,10 @@ impl Progress {
         // Those that wait for one that has just come up hear of it in a moment.
         let is_up = |agent: &Agent| matches!(agent.said, Some(Said::Up | Said::Already));
         let waits_for_it = |why: &str, it: &Agent| {
-            is_up(it) && why.split([' ', ',']).any(|word| word == it.identity.to_string() || word == it.identity.called())
+            is_up(it)
+                && why
+                    .split([' ', ','])
+                    .any(|word| word == it.identity.to_string() || word == it.identity.called())
         };
         let waits: Vec<usize> = (0..self.agents.len()).filter(|at| self.agents[*at].said.is_none()).collect();
         let mut lines = Vec::new();

@@ -26,7 +26,8 @@ fn report(agents: &[&str]) -> StatusReport {
             Some((text, second)) => (text, Some(at(second.parse().unwrap()))),
             None => (*text, None),
         };
-        let (words, reason) = text.split_once(": ").map_or((text, None), |(words, why)| (words, Some(why.to_owned())));
+        let (words, reason) =
+            text.split_once(": ").map_or((text, None), |(words, why)| (words, Some(why.to_owned())));
         let words: Vec<&str> = words.split(' ').collect();
         AgentReport {
             identity: format!("@{}", words[0]),
@@ -85,7 +86,10 @@ fn agents_come_up() {
             "one waits for one that failed",
             &[
                 &["app paused waits_for_agent: waits for @db", "db starting"],
-                &["app paused waits_for_agent: waits for @db", "db absent cannot_start: it cannot be started: its directory /x does not exist"],
+                &[
+                    "app paused waits_for_agent: waits for @db",
+                    "db absent cannot_start: it cannot be started: its directory /x does not exist",
+                ],
             ],
             &[
                 "! db        cannot run: its directory /x does not exist",
@@ -111,7 +115,10 @@ fn agents_come_up() {
         (
             "one is held by a person",
             &[&["app alive @-5", "db held stopped_by_operator: stopped by anna"]],
-            &["db        held: stopped by anna (`start db` starts it)", "app       was up already (session app)"],
+            &[
+                "db        held: stopped by anna (`start db` starts it)",
+                "app       was up already (session app)",
+            ],
             true,
             Ok("1 of 2 agents are up; 1 not to run now"),
         ),
@@ -150,14 +157,27 @@ fn agents_come_up() {
             true,
             Ok("all 2 agents are up"),
         ),
-        ("one is not reported yet", &[&["db alive @1"]], &["db        up after 0.0s (session data)"], false, Err("1 of 2 agents are up; not up: app")),
+        (
+            "one is not reported yet",
+            &[&["db alive @1"]],
+            &["db        up after 0.0s (session data)"],
+            false,
+            Err("1 of 2 agents are up; not up: app"),
+        ),
     ];
     for (name, reports, lines, is_over, summary) in cases {
         let (said, over, end) = said(FILE, reports);
-        assert_eq!((said.iter().map(String::as_str).collect::<Vec<_>>().as_slice(), over), (lines, is_over), "{name}");
+        assert_eq!(
+            (said.iter().map(String::as_str).collect::<Vec<_>>().as_slice(), over),
+            (lines, is_over),
+            "{name}"
+        );
         assert_eq!(end.as_deref().map_err(String::as_str), summary, "{name}");
     }
-    assert_eq!(said("[agents.a]\ncommand = \"x\"\n", &[&["a alive @-5"]]).2, Ok("the agent was up already".into()));
+    assert_eq!(
+        said("[agents.a]\ncommand = \"x\"\n", &[&["a alive @-5"]]).2,
+        Ok("the agent was up already".into())
+    );
     assert_eq!(said("#\n", &[&[]]).2, Ok("the file has no agents".into()));
 }
 
@@ -173,7 +193,11 @@ fn one_that_still_runs_what_the_file_said_before_is_not_up() {
     assert_eq!(lines, ["! db        not up within 1m30s: it still runs what the file said before"]);
     let mut progress = Progress::new(&plan(FILE), at(0));
     progress.see(&all, &kept, Duration::ZERO);
-    let lines = shown(progress.see(&report(&["app alive @-60", "db alive @2"]), &Kept::default(), Duration::from_secs(3)));
+    let lines = shown(progress.see(
+        &report(&["app alive @-60", "db alive @2"]),
+        &Kept::default(),
+        Duration::from_secs(3),
+    ));
     assert_eq!(lines, ["db        up after 3.0s (session data)"]);
     assert!(progress.is_over());
 }

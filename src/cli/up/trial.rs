@@ -28,10 +28,13 @@ pub fn would_do(plan: &Plan, now: &Now) -> Vec<String> {
         lines.push("start the supervisor".to_owned());
     }
     let standings = plan.standings();
-    let gone = now.kept.agents.iter().filter(|(identity, kept)| {
-        standings.of(identity).is_none() && now.sessions.contains(&kept.session)
-    });
-    lines.extend(gone.map(|(identity, _)| format!("stop {}: it is not in the file any more", identity.called())));
+    let gone =
+        now.kept.agents.iter().filter(|(identity, kept)| {
+            standings.of(identity).is_none() && now.sessions.contains(&kept.session)
+        });
+    lines.extend(
+        gone.map(|(identity, _)| format!("stop {}: it is not in the file any more", identity.called())),
+    );
     for agent in &plan.agents {
         let identity = Identity::Own(agent.name.clone());
         let kept = now.kept.agents.get(&identity);
@@ -42,13 +45,16 @@ pub fn would_do(plan: &Plan, now: &Now) -> Vec<String> {
             false => format!(" (session {})", agent.session),
         };
         let after: Vec<&str> = agent.after.iter().map(|it| it.as_str()).collect();
-        let after = if after.is_empty() { String::new() } else { format!(", once {} works", after.join(", ")) };
+        let after =
+            if after.is_empty() { String::new() } else { format!(", once {} works", after.join(", ")) };
         lines.extend(match (now.sessions.contains(&agent.session), held(now, &identity)) {
             (_, Some(why)) => Some(format!("leave {}: {why}", agent.name)),
             (true, None) if is_other => {
                 Some(format!("restart {}: what it runs, or where, is otherwise in the file", agent.name))
             }
-            (true, None) if now.report.is_none() => Some(format!("take over {}{session}, which runs", agent.name)),
+            (true, None) if now.report.is_none() => {
+                Some(format!("take over {}{session}, which runs", agent.name))
+            }
             (true, None) => None,
             (false, None) => Some(format!("start {}{session}{after}", agent.name)),
         });
@@ -94,7 +100,10 @@ mod tests {
             let standings = plan(text).standings();
             let taken = |it: &Identity| {
                 let standing = standings.of(it).unwrap();
-                (it.clone(), Taken { session: standing.session.clone(), taken: taken(&standing), other_since: None })
+                (
+                    it.clone(),
+                    Taken { session: standing.session.clone(), taken: taken(&standing), other_since: None },
+                )
             };
             Kept { agents: standings.agents().map(taken).collect() }
         };
@@ -105,17 +114,82 @@ mod tests {
             reason: Some("stopped by anna".into()),
             ..AgentReport::default()
         };
-        let report = |agents: &[AgentReport]| Some(StatusReport { agents: agents.to_vec(), ..StatusReport::default() });
+        let report = |agents: &[AgentReport]| {
+            Some(StatusReport { agents: agents.to_vec(), ..StatusReport::default() })
+        };
         for (name, file, sessions, before, report, expected) in [
-            ("nothing runs", TWO, &[][..], "", None, "start the supervisor; start db; start app (session my app), once db works"),
-            ("all runs", TWO, &["my app", "db"], TWO, report(&[]), "nothing: all 2 agents run as the file says"),
-            ("without a supervisor", TWO, &["my app", "db"], TWO, None, "start the supervisor; take over db, which runs; take over app (session my app), which runs"),
-            ("nothing is known of what runs", TWO, &["my app", "db"], "", report(&[]), "nothing: all 2 agents run as the file says"),
-            ("one is changed", &TWO.replace("\"x\"", "\"y\""), &["my app", "db"], TWO, report(&[]), "restart db: what it runs, or where, is otherwise in the file"),
-            ("one is gone", "[agents.db]\ncommand = \"x\"\n", &["my app", "db"], TWO, report(&[]), "stop app: it is not in the file any more"),
-            ("one is gone, and did not run", "[agents.db]\ncommand = \"x\"\n", &["db"], TWO, report(&[]), "nothing: the agent runs as the file says"),
-            ("somebody stopped it", TWO, &["my app"], TWO, report(&[agent("held", "stopped_by_operator")]), "leave db: stopped by anna"),
-            ("it was ended with the town", TWO, &["my app"], TWO, report(&[agent("held", "down")]), "start db"),
+            (
+                "nothing runs",
+                TWO,
+                &[][..],
+                "",
+                None,
+                "start the supervisor; start db; start app (session my app), once db works",
+            ),
+            (
+                "all runs",
+                TWO,
+                &["my app", "db"],
+                TWO,
+                report(&[]),
+                "nothing: all 2 agents run as the file says",
+            ),
+            (
+                "without a supervisor",
+                TWO,
+                &["my app", "db"],
+                TWO,
+                None,
+                "start the supervisor; take over db, which runs; take over app (session my app), which runs",
+            ),
+            (
+                "nothing is known of what runs",
+                TWO,
+                &["my app", "db"],
+                "",
+                report(&[]),
+                "nothing: all 2 agents run as the file says",
+            ),
+            (
+                "one is changed",
+                &TWO.replace("\"x\"", "\"y\""),
+                &["my app", "db"],
+                TWO,
+                report(&[]),
+                "restart db: what it runs, or where, is otherwise in the file",
+            ),
+            (
+                "one is gone",
+                "[agents.db]\ncommand = \"x\"\n",
+                &["my app", "db"],
+                TWO,
+                report(&[]),
+                "stop app: it is not in the file any more",
+            ),
+            (
+                "one is gone, and did not run",
+                "[agents.db]\ncommand = \"x\"\n",
+                &["db"],
+                TWO,
+                report(&[]),
+                "nothing: the agent runs as the file says",
+            ),
+            (
+                "somebody stopped it",
+                TWO,
+                &["my app"],
+                TWO,
+                report(&[agent("held", "stopped_by_operator")]),
+                "leave db: stopped by anna",
+            ),
+            (
+                "it was ended with the town",
+                TWO,
+                &["my app"],
+                TWO,
+                report(&[agent("held", "down")]),
+                "start db",
+            ),
             ("no agents", "#\n", &[], "", report(&[]), "nothing: the file has no agents"),
         ] {
             let kept = if before.is_empty() { Kept::default() } else { kept(before) };

@@ -80,7 +80,10 @@ impl OneFile {
         install.args(["-m", "755", "/dev/stdin"]).arg(self.root().join(name)).stdin(Stdio::piped());
         let mut child = install.spawn().context("install cannot be run")?;
         child.stdin.take().context("install takes nothing")?.write_all(text.as_bytes())?;
-        limits::try_output_of(child).filter(|output| output.status.success()).map(drop).context("install failed")
+        limits::try_output_of(child)
+            .filter(|output| output.status.success())
+            .map(drop)
+            .context("install failed")
     }
 
     /// A file's text; empty when there is none.
@@ -103,7 +106,8 @@ impl OneFile {
 
     /// Runs it to its end.
     pub fn run(&self, words: &[&str]) -> anyhow::Result<Output> {
-        let child = self.command(words).spawn().with_context(|| format!("{} cannot be run", words.join(" ")))?;
+        let child =
+            self.command(words).spawn().with_context(|| format!("{} cannot be run", words.join(" ")))?;
         limits::try_output_of(child).with_context(|| format!("{} does not end", words.join(" ")))
     }
 
@@ -178,7 +182,8 @@ impl OneFile {
             }
         }
         for socket in self.sockets() {
-            let pids = self.tmux(&socket, &["list-panes", "-a", "-F", "#{pid} #{pane_pid}"]).unwrap_or_default();
+            let pids =
+                self.tmux(&socket, &["list-panes", "-a", "-F", "#{pid} #{pane_pid}"]).unwrap_or_default();
             let _ = self.tmux(&socket, &["kill-server"]);
             for pid in pids.split_whitespace().filter_map(|pid| pid.parse().ok()) {
                 if !is_gone(pid) {

@@ -1,6 +1,6 @@
 //! The network of the world: one server at every URL, which answers as the test says. It draws no random number.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
 use gastown_supervisor::network::{Network, NoReply, Reply, Request};
@@ -24,13 +24,15 @@ pub enum Serves {
 pub struct FakeNetwork {
     /// What it does.
     pub serves: Serves,
+    /// The sessions of agents that may be ended, as their health checks fail.
+    pub unwell: BTreeSet<String>,
     /// When each request came, its URL, and its body.
     pub got: Vec<(Duration, String, Option<String>)>,
 }
 
 impl Default for FakeNetwork {
     fn default() -> Self {
-        FakeNetwork { serves: Serves::Answer(200, "ok"), got: Vec::new() }
+        FakeNetwork { serves: Serves::Answer(200, "ok"), unwell: BTreeSet::new(), got: Vec::new() }
     }
 }
 

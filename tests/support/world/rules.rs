@@ -403,6 +403,7 @@ impl State {
             _ if is_boot(name) => Some(format!("boot is {:?} old", age(session.created))),
             DEACON => self.deacon_must_live(now, wall, session.born),
             _ if self.is_idle_polecat(name, wall) => None,
+            _ if self.network.unwell.contains(name) => None,
             _ => Some("nothing allows it".to_owned()),
         }
     }
