@@ -141,7 +141,8 @@ fn adopt_adds_a_running_session_and_touches_nothing_else() {
     town.put_program("run.sh", WORKER).unwrap();
     let root = town.root();
     let start = |name: &str, more: &[&str]| {
-        let words = [&["new-session", "-d", "-s", name, "-c", &*root.to_string_lossy()], more].concat();
+        let directory = root.to_string_lossy();
+        let words = [&["new-session", "-d", "-s", name, "-c", &*directory], more].concat();
         town.tmux(&user, &words).unwrap();
     };
     start("work", &["./run.sh 'a b'"]);

@@ -230,7 +230,7 @@ fn stand(agent: &AgentReport) -> Stand {
         ("limited" | "logged_out", _) => Stand::Left(why),
         ("held", "down" | "stop_requested") => Stand::Pending(why),
         ("held", _) => Stand::Left(format!("held: {why}")),
-        ("paused", "waits_for_agent") => Stand::Waits(why),
+        ("waiting" | "paused", "waits_for_agent") => Stand::Waits(why),
         ("paused", "unclear") => Stand::Pending(why),
         ("waiting", "backoff" | "start_postponed") => failed(),
         ("absent", "cannot_start") => {

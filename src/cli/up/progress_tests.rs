@@ -67,8 +67,8 @@ fn agents_come_up() {
             "one after the other",
             &[
                 &["app unknown not_observed", "db starting"],
-                &["app paused waits_for_agent: waits for @db", "db alive @1"],
-                &["app paused waits_for_agent: waits for @db, which is running", "db alive @1"],
+                &["app waiting waits_for_agent: waits for @db", "db alive @1"],
+                &["app waiting waits_for_agent: waits for @db, which is running", "db alive @1"],
                 &["app alive @3", "db alive @1"],
             ],
             &["db        up after 1.0s (session data)", "app       up after 3.0s (session app)"],
@@ -85,9 +85,9 @@ fn agents_come_up() {
         (
             "one waits for one that failed",
             &[
-                &["app paused waits_for_agent: waits for @db", "db starting"],
+                &["app waiting waits_for_agent: waits for @db", "db starting"],
                 &[
-                    "app paused waits_for_agent: waits for @db",
+                    "app waiting waits_for_agent: waits for @db",
                     "db absent cannot_start: it cannot be started: its directory /x does not exist",
                 ],
             ],
