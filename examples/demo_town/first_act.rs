@@ -87,7 +87,9 @@ impl FirstAct {
         let output = ended.with_context(|| format!("{} does not end", words.join(" ")))??;
         let (said, wrong) =
             (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        said.lines().chain(wrong.lines()).for_each(|line| self.narrator.plain(&format!("  {line}")));
+        said.lines()
+            .chain(wrong.lines())
+            .for_each(|line| self.narrator.plain(format!("  {line}").trim_end()));
         ensure!(
             output.status.success(),
             "{} failed: {}\n{}",

@@ -71,7 +71,7 @@ async fn end(client: &Client, pid: u32, timeout: Duration) -> anyhow::Result<Exi
     let gone = client.down(timeout, |agent| {
         let line = line(agent, clock.now().since(begun));
         if is_ended(agent) {
-            ended += 1;
+            ended += usize::from(!had_ended(agent));
             // There is nowhere to report that standard output is closed.
             let _ = say(&line);
         } else {
@@ -81,7 +81,7 @@ async fn end(client: &Client, pid: u32, timeout: Duration) -> anyhow::Result<Exi
     });
     match gone.await {
         Ok(true) => {
-            say(&format!("{}, and so has the supervisor (PID {pid})", agents_ended(ended)))?;
+            say(&format!("{} (PID {pid})", agents_ended(ended)))?;
             Ok(ExitCode::SUCCESS)
         }
         Ok(false) => {
@@ -103,11 +103,16 @@ fn is_ended(agent: &Ended) -> bool {
     agent.outcome.as_ref().is_some_and(|outcome| outcome.ok)
 }
 
+/// Whether it did not run when it was to be ended.
+fn had_ended(agent: &Ended) -> bool {
+    agent.outcome.as_ref().is_some_and(|outcome| outcome.code == "not_running")
+}
+
 fn agents_ended(count: usize) -> String {
     match count {
-        0 => "no agent had to be ended".to_owned(),
-        1 => "1 agent has ended".to_owned(),
-        count => format!("{count} agents have ended"),
+        0 => "no agent ran; the supervisor has ended".to_owned(),
+        1 => "1 agent has ended, and so has the supervisor".to_owned(),
+        count => format!("{count} agents have ended, and so has the supervisor"),
     }
 }
 
@@ -118,7 +123,7 @@ fn line(agent: &Ended, after: Duration) -> String {
     let name = terminal::one_line(&one_file::called(&agent.identity));
     let gap = " ".repeat(NAMES.saturating_sub(width::of(&name)).max(1));
     let what = match &agent.outcome {
-        Some(outcome) if outcome.ok && outcome.code == "not_running" => "was not running".to_owned(),
+        Some(_) if had_ended(agent) => "was not running".to_owned(),
         Some(outcome) if outcome.ok => format!("ended after {:.1}s", after.as_secs_f64()),
         Some(outcome) => format!("was not ended: {}", terminal::one_line(&outcome.text)),
         None => "was left running: an agent that waits for it goes on".to_owned(),

@@ -105,7 +105,7 @@ async fn bring_up(paths: &TownPaths, plan: &Plan, limit: Duration) -> anyhow::Re
         let reloaded = client.reload().await?;
         reloaded.next_start.map_or(Ok(()), |note| say(&note))?;
     }
-    let mut progress = Progress::new(plan, begun.wall, !was_started);
+    let mut progress = Progress::new(plan, begun.wall);
     let mut asked_for = BTreeSet::new();
     loop {
         let after = clock.now().since(begun);

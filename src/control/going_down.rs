@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{Extension, extract::State, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::time::sleep;
 
 use super::{
@@ -22,6 +23,7 @@ use crate::{
     clock::{Clock, SystemClock},
     go_duration,
     service::running,
+    town::files::{Disk, Files},
     tree::root::{RootMsg, going_down::Down},
 };
 
@@ -112,7 +114,7 @@ impl Client {
                     Err(ClientError::UnknownAgent(_) | ClientError::Unresponsive(_)) => {}
                     // It ends when all agents have.
                     Err(ClientError::NotRunning(_)) => {
-                        let outcome = Some(Outcome::done("stopped", "ended"));
+                        let outcome = Some(self.left_behind(&ending.request).await);
                         on(&Ended { identity: ending.identity, outcome });
                         continue;
                     }
@@ -144,6 +146,15 @@ impl Client {
         }
     }
 
+    /// What became of a request of a supervisor that has ended, as that has noted it. It ended because all agents had.
+    async fn left_behind(&self, request: &str) -> Outcome {
+        let noted = Disk.read(&self.paths.supervisor_dir().join("claims.json")).await;
+        let noted = noted.ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+        let outcome = noted.map(|noted| noted["requests"][request]["outcome"].clone());
+        let outcome = outcome.and_then(|outcome| serde_json::from_value(outcome).ok());
+        outcome.unwrap_or_else(|| Outcome::done("stopped", "ended"))
+    }
+
     /// Whether no supervisor runs any more.
     async fn is_gone(&self) -> bool {
         matches!(running::is_free(&self.paths).await, Ok(true))
@@ -156,6 +167,6 @@ impl Client {
     pub(crate) async fn ask_start(&self, agent: &str) -> Result<(), ClientError> {
         let path = format!("/v1/agents/{}/start?now=true", in_path(agent));
         let answer = Http::new(self.paths.clone(), TAKEN_WITHIN).post(&path).await;
-        self.understood::<serde_json::Value>(answer).await.map(drop)
+        self.understood::<Value>(answer).await.map(drop)
     }
 }

@@ -29,6 +29,7 @@ use crate::{
     },
     go_duration,
     supervision::messages::Report,
+    town::identity::Identity,
     tree::root::RootMsg,
 };
 
@@ -73,7 +74,7 @@ pub(super) async fn take(
         Ok(identity) => identity,
         Err(unknown) => return no_such_agent(&unknown),
     };
-    if identity.facts().address.is_none() {
+    if identity.facts().address.is_none() && !matches!(identity, Identity::Own(_)) {
         let why = "it is started when the deacon has to be checked, and ends by itself";
         return refusal_with_code(&identity, why, "on_demand");
     }

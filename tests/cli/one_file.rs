@@ -141,7 +141,8 @@ fn adopt_adds_a_running_session_and_touches_nothing_else() {
     town.put_program("run.sh", WORKER).unwrap();
     let root = town.root();
     let start = |name: &str, more: &[&str]| {
-        let words = [&["new-session", "-d", "-s", name, "-c", &*root.to_string_lossy()], more].concat();
+        let directory = root.to_string_lossy();
+        let words = [&["new-session", "-d", "-s", name, "-c", &*directory], more].concat();
         town.tmux(&user, &words).unwrap();
     };
     start("work", &["./run.sh 'a b'"]);
@@ -218,7 +219,7 @@ fn up_starts_all_and_down_ends_all_in_reverse_order() {
     let dry = ask(&town, &["up", "--dry-run"]);
     dry.fine("start the supervisor\nstart db\nstart app, once db works\n");
     assert!(!town.root().join(".supervisor").exists() && town.socket().is_none(), "nothing was done");
-    ask(&town, &["down"]).failed(3, "not running: no supervisor in ");
+    ask(&town, &["down"]).failed(3, "no supervisor runs in ");
 
     let said = ask(&town, &["up"]);
     assert_eq!(
@@ -315,8 +316,10 @@ fn up_names_what_does_not_come_up() {
     let said = ask(&town, &["up"]);
     assert_eq!(said.code, Some(1), "{said:?}; {}", town.text(".supervisor/supervisor.log"));
     assert!(said.stdout.contains("a         up after "), "{said:?}");
-    for (agent, why) in [("b", "does not exist"), ("c", "no-such-program"), ("d", "waits for @b")] {
-        let line = said.stderr.lines().find(|line| line.starts_with(&format!("{agent}         is not up: ")));
+    for (agent, why) in
+        [("b", "cannot run: its directory "), ("c", "no-such-program"), ("d", "is not up: waits for ")]
+    {
+        let line = said.stderr.lines().find(|line| line.starts_with(&format!("{agent}         ")));
         assert!(line.is_some_and(|line| line.contains(why)), "{agent}: {said:?}");
     }
     assert!(said.stderr.ends_with("Error: 1 of 4 agents are up; not up: b, c, d\n"), "{said:?}");

@@ -38,7 +38,7 @@ enum Stand {
     Up(Option<String>),
     /// It is not to run now.
     Left(String),
-    /// It does not come up.
+    /// It does not come up; in words that follow its name.
     Failed(String),
 }
 
@@ -69,7 +69,6 @@ pub struct Progress {
     /// Those that the file does not have, by identity, and that are supervised still.
     leaving: BTreeSet<String>,
     begun: Timestamp,
-    has_run: bool,
     column: usize,
 }
 
@@ -77,8 +76,8 @@ pub struct Progress {
 const A_SECOND: SignedDuration = SignedDuration::from_secs(1);
 
 impl Progress {
-    /// Nothing was seen yet. `has_run`: the supervisor was running before.
-    pub fn new(plan: &Plan, begun: Timestamp, has_run: bool) -> Self {
+    /// Nothing was seen yet.
+    pub fn new(plan: &Plan, begun: Timestamp) -> Self {
         let standings = plan.standings();
         let agents = plan.agents.iter().map(|agent| {
             let identity = Identity::Own(agent.name.clone());
@@ -87,13 +86,7 @@ impl Progress {
             Agent { identity, session: agent.session.clone(), takes, last, said: None }
         });
         let column = plan.agents.iter().map(|agent| width::of(agent.name.as_str())).max().unwrap_or(0);
-        Progress {
-            agents: agents.collect(),
-            leaving: BTreeSet::new(),
-            begun,
-            has_run,
-            column: column.max(8) + 2,
-        }
+        Progress { agents: agents.collect(), leaving: BTreeSet::new(), begun, column: column.max(8) + 2 }
     }
 
     /// The agents that only this command starts again: they were ended with the whole town, and the supervisor was not.
@@ -165,7 +158,7 @@ impl Progress {
             if self.agents.iter().any(|it| waits_for_it(why, it)) {
                 continue;
             }
-            let failed = Stand::Failed(why.clone());
+            let failed = Stand::Failed(format!("is not up: {why}"));
             let agent = &mut self.agents[at];
             agent.last = failed;
             agent.said = Some(Said::Failed);
@@ -229,6 +222,7 @@ fn code(agent: &AgentReport) -> &str {
 /// Where an agent is, by the report.
 fn stand(agent: &AgentReport) -> Stand {
     let why = agent.reason.clone().unwrap_or_else(|| agent.state.replace('_', " "));
+    let failed = || Stand::Failed(format!("is not up: {why}"));
     match (agent.state.as_str(), code(agent)) {
         ("alive", _) => Stand::Up(None),
         ("waiting_at_question", _) => Stand::Up(Some(format!("waits at a question: {why}"))),
@@ -236,12 +230,16 @@ fn stand(agent: &AgentReport) -> Stand {
         ("limited" | "logged_out", _) => Stand::Left(why),
         ("held", "down" | "stop_requested") => Stand::Pending(why),
         ("held", _) => Stand::Left(format!("held: {why}")),
-        ("paused", "waits_for_agent") => Stand::Waits(why),
+        ("waiting" | "paused", "waits_for_agent") => Stand::Waits(why),
         ("paused", "unclear") => Stand::Pending(why),
-        ("waiting", "backoff" | "start_postponed") => Stand::Failed(why),
-        ("absent", "cannot_start" | "start_failed" | "not_restarted") => Stand::Failed(why),
+        ("waiting", "backoff" | "start_postponed") => failed(),
+        ("absent", "cannot_start") => {
+            let why = why.strip_prefix("it cannot be started: ").unwrap_or(&why);
+            Stand::Failed(format!("cannot run: {why}"))
+        }
+        ("absent", "start_failed" | "not_restarted") => failed(),
         ("absent", "ended_well") => Stand::Left(why),
-        ("crash_loop" | "paused", _) => Stand::Failed(why),
+        ("crash_loop" | "paused", _) => failed(),
         _ => Stand::Pending(why),
     }
 }
@@ -259,8 +257,8 @@ fn line(agent: &Agent, said: Said, after: Duration, column: usize) -> Line {
         }
         Stand::Left(why) if why.starts_with("held") => format!("{why} (`start {name}` starts it)"),
         Stand::Left(why) => format!("does not run: {why}"),
-        Stand::Failed(why) | Stand::Pending(why) | Stand::Waits(why) => {
-            return Line::Fault(padded(&name, &format!("is not up: {why}"), column));
+        Stand::Failed(what) | Stand::Pending(what) | Stand::Waits(what) => {
+            return Line::Fault(padded(&name, what, column));
         }
     };
     Line::Said(padded(&name, &what, column))

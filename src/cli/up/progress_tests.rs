@@ -43,7 +43,7 @@ fn report(agents: &[&str]) -> StatusReport {
 
 /// What is said in the end of these reports, a second apart.
 fn said(file: &str, reports: &[&[&str]]) -> (Vec<String>, bool, Result<String, String>) {
-    let mut progress = Progress::new(&plan(file), at(0), false);
+    let mut progress = Progress::new(&plan(file), at(0));
     let mut lines = Vec::new();
     for (second, agents) in reports.iter().enumerate() {
         lines.extend(progress.see(&report(agents), &Kept::default(), Duration::from_secs(second as u64)));
@@ -67,8 +67,8 @@ fn agents_come_up() {
             "one after the other",
             &[
                 &["app unknown not_observed", "db starting"],
-                &["app paused waits_for_agent: waits for @db", "db alive @1"],
-                &["app paused waits_for_agent: waits for @db, which is running", "db alive @1"],
+                &["app waiting waits_for_agent: waits for @db", "db alive @1"],
+                &["app waiting waits_for_agent: waits for @db, which is running", "db alive @1"],
                 &["app alive @3", "db alive @1"],
             ],
             &["db        up after 1.0s (session data)", "app       up after 3.0s (session app)"],
@@ -85,14 +85,14 @@ fn agents_come_up() {
         (
             "one waits for one that failed",
             &[
-                &["app paused waits_for_agent: waits for @db", "db starting"],
+                &["app waiting waits_for_agent: waits for @db", "db starting"],
                 &[
-                    "app paused waits_for_agent: waits for @db",
-                    "db absent cannot_start: its directory /x does not exist",
+                    "app waiting waits_for_agent: waits for @db",
+                    "db absent cannot_start: it cannot be started: its directory /x does not exist",
                 ],
             ],
             &[
-                "! db        is not up: its directory /x does not exist",
+                "! db        cannot run: its directory /x does not exist",
                 "! app       is not up: waits for @db",
             ],
             true,
@@ -183,7 +183,7 @@ fn agents_come_up() {
 
 #[test]
 fn one_that_still_runs_what_the_file_said_before_is_not_up() {
-    let mut progress = Progress::new(&plan(FILE), at(0), true);
+    let mut progress = Progress::new(&plan(FILE), at(0));
     let before = Taken { session: "data".into(), taken: "other".into(), other_since: Some(at(0)) };
     let kept = Kept { agents: [("@db".parse().unwrap(), before)].into() };
     let all = report(&["app alive @-60", "db alive @-60"]);
@@ -191,7 +191,7 @@ fn one_that_still_runs_what_the_file_said_before_is_not_up() {
     assert_eq!(lines, ["app       was up already (session app)"]);
     let lines = shown(progress.give_up(Duration::from_secs(90)));
     assert_eq!(lines, ["! db        not up within 1m30s: it still runs what the file said before"]);
-    let mut progress = Progress::new(&plan(FILE), at(0), true);
+    let mut progress = Progress::new(&plan(FILE), at(0));
     progress.see(&all, &kept, Duration::ZERO);
     let lines = shown(progress.see(
         &report(&["app alive @-60", "db alive @2"]),
