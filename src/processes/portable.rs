@@ -220,6 +220,18 @@ mod tests {
     }
 
     #[test]
+    fn sees_who_has_a_terminal_as_proc_does() {
+        // It starts nothing, and has no terminal of its own.
+        let mut child = std::process::Command::new("setsid").args(["sleep", "60"]).spawn().expect("setsid");
+        let pid = |found: Option<Invocation>| found.map(|it| it.pid);
+        let (here, there) = (pid(foreground(child.id())), pid(linux::foreground(child.id())));
+        child.kill().and_then(|()| child.wait()).expect("it ends");
+        assert_eq!((here, there), (Some(child.id()), Some(child.id())));
+        assert_eq!(foreground(u32::MAX / 2), None);
+        assert_eq!(linux::foreground(u32::MAX / 2), None);
+    }
+
+    #[test]
     fn sees_commands_as_proc_does() {
         let me = std::process::id();
         let own = |found: Result<Vec<Invocation>, ProcessesError>| {
