@@ -36,6 +36,7 @@ mod lives;
 mod mass_deaths;
 mod memory;
 mod operators;
+mod own_seeds;
 mod own_starts;
 mod polecats;
 mod questions;
