@@ -14,7 +14,7 @@ use crate::{
     Client, ClientError,
     agents_file::plan::Plan,
     clock::{Clock, SystemClock},
-    control::going_down::Ended,
+    control::ending::Ended,
     service::running::{self, RunningError},
     terminal,
     town::paths::TownPaths,

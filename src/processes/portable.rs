@@ -220,6 +220,17 @@ mod tests {
     }
 
     #[test]
+    fn who_has_the_terminal() {
+        let me = std::process::id();
+        let of = |pid| foreground(pid).map(|it| (it.pid, it.arguments.is_empty()));
+        let child_or_me = of(me).expect("we run");
+        let parent = parent_and_session(child_or_me.0).expect("it runs").0;
+        assert!(child_or_me.0 == me || parent == me, "{child_or_me:?}");
+        assert!(!child_or_me.1 && linux::foreground(me).is_some(), "{child_or_me:?}");
+        assert_eq!((of(u32::MAX / 2), linux::foreground(u32::MAX / 2)), (None, None));
+    }
+
+    #[test]
     fn sees_commands_as_proc_does() {
         let me = std::process::id();
         let own = |found: Result<Vec<Invocation>, ProcessesError>| {

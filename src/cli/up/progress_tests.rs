@@ -22,10 +22,8 @@ fn at(second: i64) -> Timestamp {
 /// Agents of a report: `db alive`, `app held down: stopped by anna`, with when it was started: `db alive @-60`.
 fn report(agents: &[&str]) -> StatusReport {
     let agent = |text: &&str| {
-        let (text, started_at) = match text.split_once(" @") {
-            Some((text, second)) => (text, Some(at(second.parse().unwrap()))),
-            None => (*text, None),
-        };
+        let at_the_end = text.rsplit_once(" @").and_then(|(text, at)| Some((text, at.parse().ok()?)));
+        let (text, started_at) = at_the_end.map_or((*text, None), |(text, second)| (text, Some(at(second))));
         let (words, reason) =
             text.split_once(": ").map_or((text, None), |(words, why)| (words, Some(why.to_owned())));
         let words: Vec<&str> = words.split(' ').collect();
