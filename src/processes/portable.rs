@@ -220,14 +220,15 @@ mod tests {
     }
 
     #[test]
-    fn who_has_the_terminal() {
-        let me = std::process::id();
-        let of = |pid| foreground(pid).map(|it| (it.pid, it.arguments.is_empty()));
-        let child_or_me = of(me).expect("we run");
-        let parent = parent_and_session(child_or_me.0).expect("it runs").0;
-        assert!(child_or_me.0 == me || parent == me, "{child_or_me:?}");
-        assert!(!child_or_me.1 && linux::foreground(me).is_some(), "{child_or_me:?}");
-        assert_eq!((of(u32::MAX / 2), linux::foreground(u32::MAX / 2)), (None, None));
+    fn sees_who_has_a_terminal_as_proc_does() {
+        // It starts nothing, and has no terminal of its own.
+        let mut child = std::process::Command::new("setsid").args(["sleep", "60"]).spawn().expect("setsid");
+        let pid = |found: Option<Invocation>| found.map(|it| it.pid);
+        let (here, there) = (pid(foreground(child.id())), pid(linux::foreground(child.id())));
+        child.kill().and_then(|()| child.wait()).expect("it ends");
+        assert_eq!((here, there), (Some(child.id()), Some(child.id())));
+        assert_eq!(foreground(u32::MAX / 2), None);
+        assert_eq!(linux::foreground(u32::MAX / 2), None);
     }
 
     #[test]

@@ -144,7 +144,13 @@ mod tests {
         words(command).map_or_else(
             || "shell".to_owned(),
             |it| {
-                let join = |words: &[String]| shell_words::join(words);
+                // `shell_words` quotes more than it must, such as each `=`.
+                let is_special = |c: char| c.is_whitespace() || "'\"$\\~;|&?*#".contains(c);
+                let word = |word: &String| match word.is_empty() || word.contains(is_special) {
+                    true => shell_words::quote(word).into_owned(),
+                    false => word.clone(),
+                };
+                let join = |words: &[String]| words.iter().map(word).collect::<Vec<_>>().join(" ");
                 format!("{}|{}|{}", join(&it.before), it.program, join(&it.args))
             },
         )

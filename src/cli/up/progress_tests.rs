@@ -22,8 +22,12 @@ fn at(second: i64) -> Timestamp {
 /// Agents of a report: `db alive`, `app held down: stopped by anna`, with when it was started: `db alive @-60`.
 fn report(agents: &[&str]) -> StatusReport {
     let agent = |text: &&str| {
-        let at_the_end = text.rsplit_once(" @").and_then(|(text, at)| Some((text, at.parse().ok()?)));
-        let (text, started_at) = at_the_end.map_or((*text, None), |(text, second)| (text, Some(at(second))));
+        let at_second = |(text, second): (&'_ str, &str)| Some((text.to_owned(), second.parse().ok()?));
+        let (text, second) = text
+            .rsplit_once(" @")
+            .and_then(at_second)
+            .map_or(((*text).to_owned(), None), |(a, b)| (a, Some(b)));
+        let (text, started_at) = (text.as_str(), second.map(at));
         let (words, reason) =
             text.split_once(": ").map_or((text, None), |(words, why)| (words, Some(why.to_owned())));
         let words: Vec<&str> = words.split(' ').collect();
