@@ -413,12 +413,12 @@ fn the_end_of_the_whole_town_is_no_hold_of_an_operator() {
     ] {
         let mut lifecycle = given(state);
         let before = lifecycle.hold().cloned();
-        command(&mut lifecycle, Action::Stop, down(), None, what);
+        let _ = command(&mut lifecycle, Action::Stop, down(), None, what);
         let hold = lifecycle.hold().unwrap_or_else(|| panic!("{state}"));
         assert_eq!(hold.down, is_down, "{state}");
         assert!(is_down || before.as_ref() == Some(hold), "it stays as somebody wanted it: {state}");
     }
     let mut lifecycle = given("alive");
-    command(&mut lifecycle, Action::Stop, anna(None, false), None, "alive");
+    let _ = command(&mut lifecycle, Action::Stop, anna(None, false), None, "alive");
     assert!(!lifecycle.hold().unwrap().down);
 }
