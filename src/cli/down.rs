@@ -14,7 +14,7 @@ use crate::{
     Client, ClientError,
     agents_file::plan::Plan,
     clock::{Clock, SystemClock},
-    control::ending::Ended,
+    control::going_down::asked::Ended,
     service::running::{self, RunningError},
     terminal,
     town::paths::TownPaths,

@@ -52,7 +52,7 @@ pub fn router(reporter: Arc<Reporter>) -> Router {
         .route("/v1/sessions/{*agent}", get(screens::session))
         .route("/v1/programs", get(programs::programs))
         .route("/v1/clear-backoff", post(clear_all))
-        .route("/v1/down", post(going_down::take))
+        .route("/v1/down", post(go_down))
         .route("/v1/poke", post(poke));
     finished(all).with_state(reporter)
 }
@@ -190,6 +190,17 @@ async fn nudge(
         }
         Err(not_nudged) => refusal_with_code(&identity, &not_nudged.why, not_nudged.code),
     }
+}
+
+/// Has all agents of a town of one file ended, and then the supervisor.
+async fn go_down(State(reporter): State<Arc<Reporter>>, peer: Option<Extension<Peer>>) -> Response {
+    if reporter.deps().paths.agents_file().is_none() {
+        return refusal(StatusCode::CONFLICT, "this is a Gas Town: `gt down` ends its agents");
+    }
+    let Some(Extension(Peer { uid })) = peer else {
+        return refusal(StatusCode::FORBIDDEN, "the system does not say which user asks");
+    };
+    going_down::order(&reporter, uid).await.map_or_else(wedged, |taken| answer(&taken))
 }
 
 async fn clear_all(State(reporter): State<Arc<Reporter>>) -> Response {

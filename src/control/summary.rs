@@ -41,12 +41,16 @@ pub enum Condition {
     Unhealthy,
     /// It was restarted too often.
     CrashLoop,
+    /// Its program or its directory does not exist.
+    CannotStart,
     /// Whether it runs is not known.
     Unknown,
     /// Somebody stopped it.
     Held,
     /// It must not be started now.
     Paused,
+    /// It ended, and is not to be started again by itself.
+    Ended,
     /// It is not needed.
     Absent,
 }
@@ -69,15 +73,19 @@ impl Condition {
             ("crash_loop", _) => Condition::CrashLoop,
             ("held", _) => Condition::Held,
             ("paused", _) => Condition::Paused,
-            ("absent", _) => Condition::Absent,
+            ("absent", _) => match agent.reason_code.as_deref() {
+                Some("cannot_start") => Condition::CannotStart,
+                Some("ended_well" | "not_restarted") => Condition::Ended,
+                _ => Condition::Absent,
+            },
             _ => Condition::Unknown,
         }
     }
 
     /// Whether an agent in this condition is as it should be: it runs and can work, or is meant not to run.
     pub fn is_well(self) -> bool {
-        use Condition::{Absent, Alive, Held, Idle, Paused, Starting, Working};
-        matches!(self, Working | Idle | Alive | Starting | Held | Paused | Absent)
+        use Condition::{Absent, Alive, Ended, Held, Idle, Paused, Starting, Working};
+        matches!(self, Working | Idle | Alive | Starting | Held | Paused | Ended | Absent)
     }
 
     fn words(self, count: usize) -> String {
@@ -98,6 +106,8 @@ impl Condition {
             Condition::Unknown => "unknown",
             Condition::Held => "held",
             Condition::Paused => "paused",
+            Condition::CannotStart => "cannot start",
+            Condition::Ended => "ended",
             Condition::Absent => "not needed",
         };
         format!("{count} {words}")

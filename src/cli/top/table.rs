@@ -184,11 +184,13 @@ fn row(
 
 /// One of the terminal's own colours that can be read on light and on dark.
 fn colour(condition: Condition) -> Option<Color> {
-    use Condition::{Absent, Alive, CrashLoop, Held, Hung, Idle, Paused, Unhealthy, Unknown, Working};
+    use Condition::{
+        Absent, Alive, CannotStart, CrashLoop, Ended, Held, Hung, Idle, Paused, Unhealthy, Unknown, Working,
+    };
     match condition {
         Working | Idle | Alive => Some(Color::Green),
-        Held | Paused | Absent => None,
-        CrashLoop | Hung | Unhealthy | Unknown => Some(Color::Red),
+        Held | Paused | Ended | Absent => None,
+        CrashLoop | CannotStart | Hung | Unhealthy | Unknown => Some(Color::Red),
         _ => Some(Color::Yellow),
     }
 }

@@ -1,21 +1,19 @@
-//! Ending: has a supervisor end all agents of a town of one file, and then itself. The client's side of `going_down`.
-//!
-//! It reports what became of each. It must not end anything itself.
+//! The client's part of going down: asks for it, and follows what becomes of each agent. It must not end anything itself.
 
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::sleep;
 
-use super::{
-    client::{Client, ClientError, in_path},
-    going_down::Taken,
-    http::Http,
-    orders::Progress,
-};
+use super::Taken;
 use crate::{
     agent::requests::Outcome,
     clock::{Clock, SystemClock},
+    control::{
+        client::{Client, ClientError, in_path},
+        http::Http,
+        orders::Progress,
+    },
     go_duration,
     service::running,
     town::files::{Disk, Files},
