@@ -24,10 +24,10 @@ use crate::{
     town::files,
 };
 
-/// Writes an agents.toml: the agents that are to be kept running here, without Gas Town.
+/// Writes an agents.toml: which agents are to be kept running here.
 ///
-/// It looks for agent programs on PATH, and for what runs in the sessions of your tmux server, which is only asked. The first program
-/// is to run here; all others are in remarks. A file that exists is never changed.
+/// A town of one file needs no Gas Town. It looks for agent programs on PATH, and for what runs in the sessions of your tmux server,
+/// which is only asked. The first program is to run here; all others are in remarks. A file that exists is never changed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -92,5 +92,5 @@ fn a_text_is_typed_once_and_a_busy_agent_gets_none() {
     }
     supervisor.stop(Signal::TERM);
     let told = town.ask(&["nudge", "witness", "x"]);
-    assert!(told.code == Some(3) && told.stderr.starts_with("not running: no supervisor in "), "{told:?}");
+    assert!(told.code == Some(3) && told.stderr.starts_with("no supervisor runs in "), "{told:?}");
 }

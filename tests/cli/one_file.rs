@@ -64,7 +64,8 @@ fn init_writes_a_file_for_what_there_is_and_never_touches_one() {
     let user = town.default_socket().unwrap();
     let begin = ["new-session", "-d", "-s", "my work", "sleep 1000"];
     town.tmux(&user, &begin).unwrap();
-    town.tmux(&user, &["new-session", "-d", "-s", "shell"]).unwrap();
+    // No login shell, whose start may run something.
+    town.tmux(&user, &["new-session", "-d", "-s", "shell", "/bin/sh"]).unwrap();
     let printed = ask(&town, &["init", "--print"]);
     assert_eq!((printed.code, &*printed.stderr), (Some(0), ""), "{printed:?}");
     for line in
@@ -146,7 +147,7 @@ fn adopt_adds_a_running_session_and_touches_nothing_else() {
         town.tmux(&user, &words).unwrap();
     };
     start("work", &["./run.sh 'a b'"]);
-    start("shell", &[]);
+    start("shell", &["/bin/sh"]);
     start("typed", &[]);
     town.tmux(&user, &["send-keys", "-t", "=typed:", "cd /tmp; sleep 900", "Enter"]).unwrap();
     let before = "# mine\nsocket = \"default\" # keep\n[agents.b]\ncommand='x'";

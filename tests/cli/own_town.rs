@@ -196,7 +196,7 @@ fn in_the_background_from_anywhere() {
         assert_eq!(said.code, Some(0), "{words:?}: {said:?}");
     }
     assert!(!supervisor.lives());
-    town.ask(&["stop", "--file", &file]).failed(3, "not running: no supervisor in ");
+    town.ask(&["stop", "--file", &file]).failed(3, "no supervisor runs in ");
 }
 
 #[test]

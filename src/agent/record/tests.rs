@@ -7,6 +7,7 @@ use crate::{
     agent::{
         confirmation::{Assignment, AtWork, Observation, Permission, Presence, StateFile, Worktree},
         lifecycle::{Event, Surroundings},
+        requests::{Action, Stage},
         waits::Own,
     },
     clock::Now,
@@ -186,4 +187,53 @@ fn of_one_that_is_no_more_nothing_is_held_or_missed() {
     records.forget_rig(&"r".parse().unwrap(), at(100).wall);
     assert_eq!(records.held(), std::slice::from_ref(&toast), "its rig may come back");
     assert!(records.resume(&toast).1.lifecycle.is_none() && records.resume(&Identity::Deacon).1.missed);
+}
+
+#[test]
+fn what_was_ended_with_the_whole_town_is_held_no_longer_than_its_supervisor() {
+    let records = records();
+    let agent = |name: &str| -> Identity { format!("@{name}").parse().unwrap() };
+    let by = |command: &str| ByCommand {
+        uid: 1,
+        user: Some("anna".into()),
+        command: command.into(),
+        at: at(1).wall,
+        until: None,
+        when_idle: false,
+        of_file: false,
+    };
+    for (name, command) in [("app", "down"), ("db", "stop")] {
+        let hold = Hold {
+            since: at(1).wall,
+            why: String::new(),
+            by: Some("anna".into()),
+            until: None,
+            down: by(command).is_down(),
+            hook: None,
+        };
+        let before = Before { hold: Some(hold), ..Before::default() };
+        let held = Lifecycle::resumed(RestartHistory::default(), before, at(1));
+        records.keep(&agent(name), &held, at(1).wall);
+        for (id, stage) in [("due", Stage::Due), ("done", Stage::Done)] {
+            let claim = Claim {
+                identity: agent(name),
+                action: Action::Stop,
+                stage,
+                number: 1,
+                by: Some(by(command)),
+                outcome: None,
+            };
+            let mut agents = records.agents.lock();
+            agents.get_mut(&agent(name)).unwrap().requests.insert(format!("{name}-{id}"), claim);
+        }
+    }
+    assert_eq!(records.held(), [agent("app"), agent("db")]);
+    records.let_go_after_down();
+    assert_eq!(records.held(), [agent("db")], "who stopped that one meant it for longer");
+    let there = |id: &str| records.claim(id).is_some();
+    assert_eq!(
+        ["app-due", "app-done", "db-due", "db-done"].map(there),
+        [false, true, true, true],
+        "what was left to be ended is not ended by the next supervisor"
+    );
 }

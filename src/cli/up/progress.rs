@@ -208,6 +208,7 @@ impl Progress {
             (0, _) => "the file has no agents".to_owned(),
             (1, 1) if already == 1 => "the agent was up already".to_owned(),
             (1, 1) => "the agent is up".to_owned(),
+            (1, _) => "the agent is not to run now".to_owned(),
             (all, up) if up == all && already == all => format!("all {all} agents were up already"),
             (all, up) if up == all => format!("all {all} agents are up"),
             (all, up) => format!("{up} of {all} agents are up{left}"),

@@ -180,6 +180,8 @@ fn agents_come_up() {
         said("[agents.a]\ncommand = \"x\"\n", &[&["a alive @-5"]]).2,
         Ok("the agent was up already".into())
     );
+    let held = said("[agents.a]\ncommand = \"x\"\n", &[&["a held stopped_by_operator: stopped by anna"]]);
+    assert_eq!(held.2, Ok("the agent is not to run now".into()));
     assert_eq!(said("#\n", &[&[]]).2, Ok("the file has no agents".into()));
 }
 

@@ -50,7 +50,7 @@ impl Client {
         let until = clock.now().mono + patience;
         let answer = Http::new(self.paths.clone(), TAKEN_WITHIN).post("/v1/down").await;
         let Taken { agents: mut left } = self.understood(answer).await?;
-        let (mut failed, mut settled) = (false, None);
+        let (mut failed, mut lost, mut settled) = (false, false, None);
         loop {
             let mut in_progress = false;
             let mut waiting = Vec::new();
@@ -67,7 +67,10 @@ impl Client {
                     Err(ClientError::UnknownAgent(_) | ClientError::Unresponsive(_)) => {}
                     // It ends when all agents have.
                     Err(ClientError::NotRunning(_)) => {
-                        let outcome = Some(self.left_behind(&ending.request).await);
+                        let noted = self.left_behind(&ending.request).await;
+                        lost |= noted.is_none();
+                        let unknown = || Outcome::failed("unknown", "what became of it is not known");
+                        let outcome = Some(noted.unwrap_or_else(unknown));
                         on(&Ended { identity: ending.identity, outcome });
                         continue;
                     }
@@ -76,6 +79,10 @@ impl Client {
                 waiting.push(ending);
             }
             left = waiting;
+            if lost && left.is_empty() {
+                let why = "the supervisor ended before all agents had: `down` again says what still runs";
+                return Err(ClientError::Unresponsive(why.to_owned()));
+            }
             if failed && !in_progress {
                 let now = clock.now();
                 let since = *settled.get_or_insert(now);
@@ -99,13 +106,11 @@ impl Client {
         }
     }
 
-    /// What became of a request of a supervisor that has ended, as that has noted it. It ended because all agents had.
-    async fn left_behind(&self, request: &str) -> Outcome {
-        let noted = Disk.read(&self.paths.supervisor_dir().join("claims.json")).await;
-        let noted = noted.ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
-        let outcome = noted.map(|noted| noted["requests"][request]["outcome"].clone());
-        let outcome = outcome.and_then(|outcome| serde_json::from_value(outcome).ok());
-        outcome.unwrap_or_else(|| Outcome::done("stopped", "ended"))
+    /// What became of a request of a supervisor that has ended, as that has noted it.
+    async fn left_behind(&self, request: &str) -> Option<Outcome> {
+        let noted = Disk.read(&self.paths.supervisor_dir().join("claims.json")).await.ok()?;
+        let noted = serde_json::from_slice::<Value>(&noted).ok()?;
+        serde_json::from_value(noted["requests"][request]["outcome"].clone()).ok()
     }
 
     /// Whether no supervisor runs any more.

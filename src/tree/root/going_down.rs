@@ -27,7 +27,7 @@ impl RootState {
     /// Ends all agents, and then the process; the requests say how far that is.
     pub(super) fn go_down(&mut self, down: Down) {
         let (deps, post, ends) = (self.plan.deps.clone(), self.post.clone(), self.plan.ends.clone());
-        tracing::info!("{} agents are ended, and then the supervisor: {}", down.agents.len(), down.by);
+        tracing::info!("all agents are ended, and then the supervisor: {}", down.by);
         self.work.run(async move {
             let ask = |identity: &Identity| post(RootMsg::Report(Report::Asked(identity.clone())));
             if end_all(&deps, &down, ask).await {

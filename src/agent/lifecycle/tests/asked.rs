@@ -1,7 +1,7 @@
 //! Requests as grids: state × request × what is seen × the stage an earlier owner reached.
 
 use super::*;
-use crate::agent::requests::{Action, ByCommand, Stage};
+use crate::agent::requests::{self, Action, ByCommand, Stage};
 
 fn ask(lifecycle: &mut Lifecycle, action: Action, stage: Stage, what: &str) -> Step {
     let why = "asked by mail hq-1".to_owned();
@@ -400,4 +400,25 @@ fn other_work_does_not_end_an_operators_hold() {
         let step = step(&mut lifecycle, Event::Hook(Hook::Bead(bead.to_owned())), at(110));
         assert_eq!(outcome(&lifecycle, &step), "held on request, leave", "{bead}");
     }
+}
+
+#[test]
+fn the_end_of_the_whole_town_is_no_hold_of_an_operator() {
+    let down = || ByCommand { command: requests::DOWN.to_owned(), ..anna(None, false) };
+    for (state, what, is_down) in [
+        ("alive", "alive", true),
+        ("absent", "gone", true),
+        ("crash loop", "gone", true),
+        ("held on request", "gone", false),
+    ] {
+        let mut lifecycle = given(state);
+        let before = lifecycle.hold().cloned();
+        let _ = command(&mut lifecycle, Action::Stop, down(), None, what);
+        let hold = lifecycle.hold().unwrap_or_else(|| panic!("{state}"));
+        assert_eq!(hold.down, is_down, "{state}");
+        assert!(is_down || before.as_ref() == Some(hold), "it stays as somebody wanted it: {state}");
+    }
+    let mut lifecycle = given("alive");
+    let _ = command(&mut lifecycle, Action::Stop, anna(None, false), None, "alive");
+    assert!(!lifecycle.hold().unwrap().down);
 }
