@@ -139,7 +139,7 @@ fn a_program_of_which_nothing_is_known_lives_while_its_process_does() {
         }
         let text = "[agents.worker]\ncommand = \"NICE=1 ./run.sh --fast 'a b'\"\ndir = \"app\"\n";
         let supervisor = town(&world, text, &["worker"]).await;
-        assert_eq!(line(&world, "worker"), "NICE=1 /town/app/run.sh --fast 'a b'");
+        assert_eq!(line(&world, "worker"), "'NICE=1' /town/app/run.sh --fast 'a b'");
         world.pass(mins(30)).await;
         let agent = supervisor.agent("@worker").await;
         assert_eq!((agent.state.as_str(), agent.restarts), ("alive", 0));

@@ -11,6 +11,7 @@ impl World {
     /// Makes this a town of one file, with this text.
     pub fn is_one_file(&self, text: &str) {
         self.state().gas_town = Recognised { dialect: Dialect::Own, ..Recognised::default() };
+        self.directory("");
         self.write(AGENTS_FILE, text);
     }
 }
