@@ -105,7 +105,7 @@ impl ProcessNames {
         let of_session = of_session.unwrap_or_default().split(',').map(str::trim);
         let given = program.process_names.iter().map(String::as_str).chain(of_session);
         // Of a program that may be a shell, a shell's name shows nothing: a person's own has it, too.
-        let shows = |name: &&str| !name.is_empty() && !(program.has_any_name && is_shell_name(name));
+        let shows = |name: &&str| !name.is_empty() && (!program.has_any_name || !is_shell_name(name));
         let mut names: BTreeSet<String> = given.map(base_name).filter(shows).map(str::to_owned).collect();
         // The newest dialect knows the most programs; what a session names is taken for what it is.
         let of_command = |name: &String| Provider::of_command(Dialect::V1, name);

@@ -114,7 +114,7 @@ pub fn of_own(shown: &str, answer: &Answer, town: &Town) -> Vec<Finding> {
         "tmux.socket_path or tmux.socket_name in settings/supervisor.json",
     ) {
         Ok(sessions) => sessions,
-        Err(finding) => return vec![finding],
+        Err(finding) => return vec![*finding],
     };
     let agents = counted(sessions.iter().filter(|it| is_ours(it, town)).count(), "agent");
     let sum = counted(sessions.len(), "session");
@@ -138,19 +138,19 @@ pub fn of_one_file(shown: &str, answer: &Answer, agents: &[&str]) -> Finding {
             let (sum, ours) = (counted(sessions.len(), "session"), counted(ours, "agent"));
             Area::Tmux.ok(format!("the server on {shown} answers: {sum}, {ours}"))
         }
-        Err(finding) => finding,
+        Err(finding) => *finding,
     }
 }
 
 /// The sessions of the server that the supervisor uses; else the finding that it has none. `keys` are those that name the server.
-fn sessions_of<'a>(shown: &str, answer: &'a Answer, keys: &str) -> Result<&'a [Seen], Finding> {
-    let wrong = |what: String, hint: &str| Err(Area::Tmux.wrong(what, hint).same_as(["sessions"]));
+fn sessions_of<'a>(shown: &str, answer: &'a Answer, keys: &str) -> Result<&'a [Seen], Box<Finding>> {
+    let wrong = |what: String, hint: &str| Err(Box::new(Area::Tmux.wrong(what, hint).same_as(["sessions"])));
     match answer {
         Answer::Sessions(sessions) => Ok(sessions),
-        Answer::NoServer => Err(Area::Tmux.note(
+        Answer::NoServer => Err(Box::new(Area::Tmux.note(
             format!("no tmux server runs on {shown}"),
             "the supervisor starts it with the first agent",
-        )),
+        ))),
         Answer::TimedOut => wrong(
             format!("the tmux server on {shown} did not answer within 2s"),
             "see what it does with `ps`; killing it ends every agent in it",

@@ -220,6 +220,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::disallowed_methods, reason = "a test that starts a process")]
     fn sees_who_has_a_terminal_as_proc_does() {
         // It starts nothing, and has no terminal of its own.
         let mut child = std::process::Command::new("setsid").args(["sleep", "60"]).spawn().expect("setsid");

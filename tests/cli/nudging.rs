@@ -64,7 +64,7 @@ fn a_text_is_typed_once_and_a_busy_agent_gets_none() {
     does(&town, "idle");
     let before = town.received("alpha/witness");
     from_stdin(&town, &format!("{TEXT}\n"), &[]).fine("alpha/witness: typed, and sent with Enter\n");
-    town.wait("the text", || town.received("alpha/witness").len() >= before.len() + TEXT.len() + 1);
+    town.wait("the text", || town.received("alpha/witness").len() > before.len() + TEXT.len());
     assert_eq!(town.received("alpha/witness"), format!("{before}{TEXT}\n"), "whole, exact, and once");
     let told = town.ask(&["explain", "witness"]).stdout;
     let line = told.lines().find(|line| line.contains("nudge requested (`nudge` by ")).unwrap_or_default();

@@ -161,7 +161,8 @@ async fn judge(world: &World, supervisor: &Supervisor, said: Said) {
     assert_eq!(town.problems, Default::default(), "nothing is wrong any more");
     let mut known: Vec<String> = town.agents.iter().map(|agent| agent.session.clone()).collect();
     let mut expected = wanted;
-    (known.sort_unstable(), expected.sort_unstable());
+    known.sort_unstable();
+    expected.sort_unstable();
     assert_eq!(known, expected, "each has one owner");
     for agent in &town.agents {
         assert_eq!(agent.state, "alive", "it is known to be alive: {agent:#?}");

@@ -44,7 +44,7 @@ pub fn words(command: &str) -> Option<Words> {
     let words = shell_words::split(command).ok()?;
     let mut rest = words.as_slice();
     let mut before = Vec::new();
-    take(&mut rest, &mut before, |word| is_assignment(word));
+    take(&mut rest, &mut before, is_assignment);
     if let [exec, tail @ ..] = rest
         && exec == "exec"
     {
@@ -61,7 +61,7 @@ pub fn words(command: &str) -> Option<Words> {
                 before.push(word.clone());
                 rest = tail;
                 options_of_env(&mut rest, &mut before)?;
-                take(&mut rest, &mut before, |word| is_assignment(word));
+                take(&mut rest, &mut before, is_assignment);
             }
             _ => break,
         }
@@ -244,6 +244,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::disallowed_methods, reason = "a test that asks a real shell")]
     fn sh_makes_the_same_words_of_them() {
         let commands = [
             "claude -x",

@@ -72,8 +72,8 @@ pub enum Due {
 impl Known {
     /// What is kept of an agent, after the restarts that are over, when the file says that it takes this.
     pub fn kept(&self, mut kept: Taken, takes: &str, now: Timestamp) -> Taken {
-        let restarts = self.over.iter().filter(|it| it.action == Action::Restart && it.failed.is_none());
-        if let Some(last) = restarts.last() {
+        let is_restart = |it: &&Over| it.action == Action::Restart && it.failed.is_none();
+        if let Some(last) = self.over.iter().rfind(is_restart) {
             kept.taken.clone_from(&last.takes);
             kept.other_since = None;
         }
