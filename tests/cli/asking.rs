@@ -99,7 +99,7 @@ fn status_of_a_town_that_is_well() {
             assert!(agent.as_object_mut().unwrap().remove(&key).is_some(), "{key} of {agent:#}");
         }
         // And its process, on when it was scanned.
-        for key in ["program", "pid", "hook", "started_at", "last_exit"] {
+        for key in ["program", "pid", "hook", "started_at", "last_exit", "health"] {
             assert!(agent.as_object_mut().unwrap().remove(key).is_some(), "{key} of {agent:#}");
         }
     }
@@ -165,11 +165,11 @@ fn without_a_supervisor_the_files_are_shown() {
     assert_eq!(agent(&json, "alpha/witness")["reason"], "last known: alive");
     let story = town.ask(&["explain", "alpha-witness"]);
     assert_eq!(story.code, Some(3));
-    assert!(story.stdout.contains("started in") && story.stderr.starts_with("not running"), "{story:?}");
+    assert!(story.stdout.contains("started in") && story.stderr.starts_with("no supervisor runs in"), "{story:?}");
     for arguments in [&["poke"][..], &["clear-backoff", "--all"]] {
         let answered = town.ask(arguments);
         assert_eq!(answered.code, Some(3), "{arguments:?}: {answered:?}");
-        assert!(answered.stderr.starts_with("not running"), "{answered:?}");
+        assert!(answered.stderr.starts_with("no supervisor runs in"), "{answered:?}");
     }
 }
 

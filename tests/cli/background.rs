@@ -125,7 +125,7 @@ fn started_twice_and_stopped_twice() {
     assert!(!town.path("daemon/daemon.pid").exists());
     drop(lock(&town));
 
-    let nobody = format!("no supervisor runs in {}\n", town.root().display());
+    let nobody = format!("no supervisor runs in {}", town.root().display());
     for command in ["stop", "reload"] {
         let told = town.ask(&[command]);
         told.failed(3, &nobody);
@@ -321,8 +321,8 @@ fn a_pid_file_without_a_lock_means_nothing() {
     let mut bystander = Program::sleeping();
     town.put("daemon/daemon.pid", bystander.pid().to_string());
     town.put("daemon/daemon.lock", "");
-    town.ask(&["stop"]).failed(3, "not running: ");
-    town.ask(&["reload"]).failed(3, "not running: ");
+    town.ask(&["stop"]).failed(3, "no supervisor runs in ");
+    town.ask(&["reload"]).failed(3, "no supervisor runs in ");
     background.start();
     assert!(bystander.lives());
 }
