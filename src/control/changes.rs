@@ -30,7 +30,7 @@ use super::{
 /// At most one change is sent within this time: what follows one is sent together.
 const SETTLE: Duration = Duration::from_millis(75);
 /// How often the parts of the report that wake nobody, which are all but agents and problems, are compared while a client follows.
-const COMPARE_EVERY: Duration = Duration::from_secs(5);
+const COMPARE_EVERY: Duration = Duration::from_secs(15);
 /// How often a client hears that the supervisor lives while nothing changes.
 pub(super) const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 /// What happened may be stored this much later.
