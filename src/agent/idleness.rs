@@ -16,6 +16,9 @@ use super::{
 };
 use crate::deps::Deps;
 
+/// No source says what it is doing.
+const UNSAID: &str = "what it is doing is not known";
+
 /// Why an agent is not known to be idle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotIdle {
@@ -34,9 +37,13 @@ impl fmt::Display for NotIdle {
     }
 }
 
-/// Why this agent must not be ended while it lives in this incarnation of its session; `None` when it is idle.
+/// Why this agent must not be ended while it lives in this incarnation of its session; `None` when it is idle. A program of which
+/// nothing is known has no turns: where nothing says what it is doing, nothing is waited for.
 pub async fn busy(deps: &Deps, spec: &AgentSpec, session: &SessionKey) -> Option<Denial> {
-    ask(deps, spec, session).await.map(|not_idle| Denial::Busy(not_idle.to_string()))
+    let not_idle = ask(deps, spec, session).await?;
+    let has_turns = deps.standing(&spec.identity).is_none_or(|standing| standing.preset.is_some());
+    let is_silent = matches!(&not_idle, NotIdle::Unknown(why) if why == UNSAID);
+    (has_turns || !is_silent).then(|| Denial::Busy(not_idle.to_string()))
 }
 
 /// Why this agent is not known to be idle in this incarnation of its session; `None` when it is.
@@ -64,7 +71,7 @@ pub async fn ask(deps: &Deps, spec: &AgentSpec, session: &SessionKey) -> Option<
 fn judge(doing: Option<&Reading>) -> Option<NotIdle> {
     match doing {
         Some(reading) => of(&reading.activity, reading.since),
-        None => Some(NotIdle::Unknown("what it is doing is not known".to_owned())),
+        None => Some(NotIdle::Unknown(UNSAID.to_owned())),
     }
 }
 
