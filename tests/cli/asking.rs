@@ -165,7 +165,7 @@ fn without_a_supervisor_the_files_are_shown() {
     assert_eq!(agent(&json, "alpha/witness")["reason"], "last known: alive");
     let story = town.ask(&["explain", "alpha-witness"]);
     assert_eq!(story.code, Some(3));
-    assert!(story.stdout.contains("started in") && story.stderr.starts_with("no supervisor runs in"), "{story:?}");
+    assert!(story.stdout.contains("started in") && story.stderr.starts_with("not running"), "{story:?}");
     for arguments in [&["poke"][..], &["clear-backoff", "--all"]] {
         let answered = town.ask(arguments);
         assert_eq!(answered.code, Some(3), "{arguments:?}: {answered:?}");

@@ -156,7 +156,7 @@ fn the_terminal_is_given_back_and_it_begins_without_a_supervisor() {
     let _among = among_others();
     let town = witness_town();
     let pane = Pane::begin(&town, &["NO_COLOR=1"]);
-    pane.shows(&["NO SUPERVISOR ANSWERS since ", "not running"]);
+    pane.shows(&["NO SUPERVISOR ANSWERS since ", "no supervisor runs in"]);
     let mut supervisor = town.start();
     town.wait_started(&["alpha/witness"]);
     pane.shows(&["running (PID ", "alpha: ", "alive"]);

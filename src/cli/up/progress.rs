@@ -75,6 +75,9 @@ pub struct Progress {
 /// Sessions say when they were made in whole seconds.
 const A_SECOND: SignedDuration = SignedDuration::from_secs(1);
 
+/// Within this a running supervisor looks again at what kept an agent from being started before.
+const LOOKS_AGAIN: Duration = Duration::from_secs(4);
+
 impl Progress {
     /// Nothing was seen yet.
     pub fn new(plan: &Plan, begun: Timestamp) -> Self {
@@ -103,10 +106,12 @@ impl Progress {
         for agent in self.agents.iter_mut().filter(|agent| agent.said.is_none()) {
             let Some(seen) = by_identity.get(agent.identity.to_string().as_str()) else { continue };
             let is_other = kept.agents.get(&agent.identity).is_some_and(|kept| kept.taken != agent.takes);
+            let is_old = after < LOOKS_AGAIN && seen.since.is_some_and(|since| since < self.begun);
             agent.last = match stand(seen) {
                 Stand::Up(_) if is_other => {
                     Stand::Pending("it still runs what the file said before".to_owned())
                 }
+                Stand::Failed(what) if is_old => Stand::Pending(what),
                 stand => stand,
             };
             let is_older = seen.started_at.is_some_and(|at| self.begun.duration_since(at) > A_SECOND);
