@@ -247,10 +247,10 @@ pub fn replicas(value: &Value) -> Converted<Option<u32>> {
 /// The exact name of a tmux session.
 pub fn session_name(value: &Value) -> Converted<Option<String>> {
     let name = text(value)?;
-    let is_plain = |c: char| (c.is_ascii_graphic() || c == ' ') && !matches!(c, '.' | ':');
+    let is_plain = |c: char| (c.is_ascii_graphic() || c == ' ') && !matches!(c, '.' | ':' | '\\');
     if !name.chars().all(is_plain) {
         return Err(
-            "the name of a session has letters, digits, spaces and signs of ASCII, and no '.' or ':'"
+            "the name of a session has letters, digits, spaces and signs of ASCII, and no '.', ':' or '\\', which tmux changes"
                 .to_owned(),
         );
     }

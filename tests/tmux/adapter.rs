@@ -64,6 +64,23 @@ async fn pane_of(tmux: &Tmux, name: &str) -> PaneTarget {
     first_pane(&tmux.find(name).await.unwrap().unwrap())
 }
 
+/// Every user can read the words that started a server, for as long as it lives.
+#[tokio::test]
+async fn the_words_that_started_the_server_are_no_agents_variables() {
+    for control in [true, false] {
+        let server = Server::new();
+        let tmux = server.tmux(control);
+        let mut new = session("first");
+        new.environment = BTreeMap::from([("TOKEN".to_owned(), "hunter2hunter2".to_owned())]);
+        tmux.create(&new).await.unwrap();
+        assert_eq!(tmux.environment("first", "TOKEN").await.unwrap().as_deref(), Some("hunter2hunter2"));
+        let place = tmux.place();
+        let words = std::fs::read(format!("/proc/{}/cmdline", place.server.unwrap())).unwrap();
+        let words = String::from_utf8_lossy(&words).into_owned();
+        assert!(words.contains("start-server") && !words.contains("hunter2"), "{words:?}");
+    }
+}
+
 async fn exact_names(control: bool) {
     let server = Server::new();
     let tmux = server.tmux(control);

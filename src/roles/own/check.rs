@@ -2,7 +2,7 @@
 //!
 //! What could not be run, or says nothing about the agent, is unknown, and no failure. It must not decide what a result means.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use crate::{
     agent::health::{Checked, last_line},
@@ -17,17 +17,35 @@ use crate::{
     },
 };
 
+/// The variables of an agent.
+type Variables = BTreeMap<String, String>;
+
 /// The program that runs the command of a check.
 const SHELL: &str = "sh";
 /// The exit codes by which a shell says that it did not run the command: it cannot be executed, or was not found.
 const NOT_RUN: [i32; 2] = [126, 127];
 
-/// Makes the check.
+/// A value of a variable that is at least this long may be a secret; a shorter one is in many words.
+const MAY_BE_SECRET: usize = 8;
+
+/// Makes the check. What it printed is kept without the values of the agent's variables.
 pub(super) async fn make(ports: &Ports, standing: &Standing, health: &Health) -> Checked {
     match &health.check {
-        Check::Command(line) => of_command(run(ports, standing, health, line).await),
-        Check::Url(url) => ask(ports, health, url).await,
+        Check::Command(line) => of_command(run(ports, standing, health, line).await, &standing.env),
+        Check::Url(url) => ask(ports, health, url, &standing.env).await,
     }
+}
+
+/// The last line of what was printed, with the names of these variables in place of their values.
+fn said(printed: &[u8], variables: &Variables) -> Option<String> {
+    let mut long: Vec<_> = variables.iter().filter(|(_, value)| value.len() >= MAY_BE_SECRET).collect();
+    // One value may be part of another.
+    long.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
+    let printed = String::from_utf8_lossy(printed).into_owned();
+    let hidden = long
+        .into_iter()
+        .fold(printed, |text, (name, value)| text.replace(value.as_str(), &format!("${name}")));
+    last_line(hidden.as_bytes())
 }
 
 /// Runs the command; returns what it printed at last when it succeeded.
@@ -44,11 +62,11 @@ async fn run(ports: &Ports, standing: &Standing, health: &Health, line: &str) ->
 }
 
 /// What the end of a command says. Its line is not repeated: a secret may be in it.
-fn of_command(ended: Result<(), CommandError>) -> Checked {
+fn of_command(ended: Result<(), CommandError>, variables: &Variables) -> Checked {
     match ended {
         Ok(()) => Checked::Well,
         Err(CommandError::Failed { code: Some(code), status, stdout, stderr, .. }) => {
-            let said = last_line(stderr.as_bytes()).or_else(|| last_line(&stdout));
+            let said = said(stderr.as_bytes(), variables).or_else(|| said(&stdout, variables));
             let text = said.map_or_else(|| status.clone(), |said| format!("{status}: {said}"));
             if NOT_RUN.contains(&code) { Checked::Unknown(text) } else { Checked::Failed(text) }
         }
@@ -68,7 +86,7 @@ fn of_command(ended: Result<(), CommandError>) -> Checked {
 }
 
 /// Requests the URL.
-async fn ask(ports: &Ports, health: &Health, url: &SecretUrl) -> Checked {
+async fn ask(ports: &Ports, health: &Health, url: &SecretUrl, variables: &Variables) -> Checked {
     let direct = is_this_machine(url.host());
     let limit = health.timeout;
     let request = Request { url: url.clone(), headers: Vec::new(), body: None, limit, direct };
@@ -76,7 +94,7 @@ async fn ask(ports: &Ports, health: &Health, url: &SecretUrl) -> Checked {
         Ok(reply) if (200..=399).contains(&reply.status) => Checked::Well,
         Ok(reply) => {
             let status = format!("HTTP {}", reply.status);
-            let said = last_line(&reply.body).filter(|said| !said.starts_with('<'));
+            let said = said(&reply.body, variables).filter(|said| !said.starts_with('<'));
             Checked::Failed(said.map_or_else(|| status.clone(), |said| format!("{status}: {said}")))
         }
         Err(none) if none.of_server => Checked::Failed(none.why),
@@ -111,6 +129,8 @@ mod tests {
             stderr: stderr.into(),
         };
         let (line, limit) = (|| "sh -c x".to_owned(), Duration::from_secs(5));
+        let pairs = [("TOKEN", "hunter2hunter2"), ("LONG", "hunter2hunter2-longer"), ("SHORT", "no")];
+        let variables = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         for (ended, expected) in [
             (Ok(()), Checked::Well),
             (Err(failed(Some(1), "exit code 1", "", "")), Checked::Failed("exit code 1".into())),
@@ -119,6 +139,10 @@ mod tests {
                 Checked::Failed("exit code 2: no connection".into()),
             ),
             (Err(failed(Some(1), "exit code 1", "down\n", "")), Checked::Failed("exit code 1: down".into())),
+            (
+                Err(failed(Some(1), "exit code 1", "", "not hunter2hunter2, nor hunter2hunter2-longer")),
+                Checked::Failed("exit code 1: not $TOKEN, nor $LONG".into()),
+            ),
             (
                 Err(failed(Some(127), "exit code 127", "", "sh: 1: curl: not found")),
                 Checked::Unknown("exit code 127: sh: 1: curl: not found".into()),
@@ -147,7 +171,7 @@ mod tests {
             ),
         ] {
             let what = format!("{ended:?}");
-            assert_eq!(of_command(ended), expected, "{what}");
+            assert_eq!(of_command(ended, &variables), expected, "{what}");
         }
     }
 

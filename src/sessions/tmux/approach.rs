@@ -178,12 +178,25 @@ impl Approach {
 
     /// Runs requests by a subprocess, in turn with all others.
     pub async fn by_subprocess(&self, requests: &[Request]) -> Result<String, Trouble> {
+        self.in_turn(self.plain(requests, self.config.command_limit)).await
+    }
+
+    /// The same where no server runs: it is started for them.
+    pub async fn begin_server(&self, requests: &[Request]) -> Result<String, Trouble> {
         let limit = self.config.command_limit;
+        self.in_turn(async {
+            let command = tmux(&self.config.program, &self.config.socket);
+            told(subprocess::begin_server(command, requests, limit).await, requests)
+        })
+        .await
+    }
+
+    async fn in_turn(&self, run: impl Future<Output = Result<String, Trouble>>) -> Result<String, Trouble> {
         let run = async {
             let _turn = self.turn.lock().await;
-            self.plain(requests, limit).await
+            run.await
         };
-        timeout(limit, run).await.unwrap_or(Err(Trouble::TimedOut))
+        timeout(self.config.command_limit, run).await.unwrap_or(Err(Trouble::TimedOut))
     }
 
     /// The abilities of the installed tmux.
@@ -215,15 +228,7 @@ impl Approach {
 
     async fn plain(&self, requests: &[Request], limit: Duration) -> Result<String, Trouble> {
         let command = tmux(&self.config.program, &self.config.socket);
-        match subprocess::run(command, requests, limit).await {
-            Ok(printed) => Ok(printed),
-            Err(Bad::TimedOut) => Err(Trouble::TimedOut),
-            Err(Bad::Refused(text)) if meaning(&text) == Meaning::NoServer => Err(Trouble::NoServer),
-            Err(Bad::Refused(text)) => {
-                let request = requests.iter().map(Request::shown).collect::<Vec<_>>().join("; ");
-                Err(Trouble::Refused { request, text })
-            }
-        }
+        told(subprocess::run(command, requests, limit).await, requests)
     }
 
     /// Whether a control client may be connected now, and if not, the alternative.
@@ -360,4 +365,16 @@ impl Approach {
 enum Ready {
     Connect,
     Not(Way),
+}
+/// What the end of a subprocess with these requests means.
+fn told(ended: Result<String, Bad>, requests: &[Request]) -> Result<String, Trouble> {
+    match ended {
+        Ok(printed) => Ok(printed),
+        Err(Bad::TimedOut) => Err(Trouble::TimedOut),
+        Err(Bad::Refused(text)) if meaning(&text) == Meaning::NoServer => Err(Trouble::NoServer),
+        Err(Bad::Refused(text)) => {
+            let request = requests.iter().map(Request::shown).collect::<Vec<_>>().join("; ");
+            Err(Trouble::Refused { request, text })
+        }
+    }
 }

@@ -155,7 +155,7 @@ impl Link {
                 },
                 Way::Plain(_) => return self.by_subprocess(requests).await,
                 Way::NoServer if purpose == Purpose::Create => {
-                    let outcome = self.by_subprocess(requests).await;
+                    let outcome = self.approach.begin_server(requests).await;
                     // From now on the server can send notices.
                     let _ = self.way().await;
                     return outcome;

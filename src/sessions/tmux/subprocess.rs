@@ -35,6 +35,25 @@ pub async fn run(mut tmux: Command, requests: &[Request], limit: Duration) -> Re
     timeout(limit, complete(tmux, input)).await.unwrap_or(Err(Bad::TimedOut))
 }
 
+/// Carries out requests in order on a server that is started for them. They are passed on standard input: a server keeps the words
+/// that started it where every user can read them, for as long as it lives, and an agent's variables may be secret.
+pub async fn begin_server(mut tmux: Command, requests: &[Request], limit: Duration) -> Result<String, Bad> {
+    tmux.args(["start-server", ";", "source-file", "-"]);
+    let input: String = requests.iter().map(|request| request.line() + "\n").collect();
+    match timeout(limit, complete(tmux, input)).await.unwrap_or(Err(Bad::TimedOut)) {
+        Err(Bad::Refused(text)) => Err(Bad::Refused(without_line(&text).to_owned())),
+        ended => ended,
+    }
+}
+
+/// What tmux said, without the place in the commands that it names.
+fn without_line(text: &str) -> &str {
+    let Some((number, said)) = text.strip_prefix("-:").and_then(|rest| rest.split_once(": ")) else {
+        return text;
+    };
+    if number.parse::<u32>().is_ok() { said } else { text }
+}
+
 async fn complete(mut tmux: Command, input: String) -> Result<String, Bad> {
     let failed = |error: std::io::Error| Bad::Refused(error.to_string());
     let mut child = tmux.spawn().map_err(failed)?;
@@ -63,4 +82,22 @@ async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {
         let _ = stream.take(MAX_ANSWER as u64).read_to_end(&mut bytes).await;
     }
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_tmux_says_of_a_line() {
+        for (text, said) in [
+            ("-:1: duplicate session: a", "duplicate session: a"),
+            ("-:12: x", "x"),
+            ("duplicate session: a", "duplicate session: a"),
+            ("-:x: y", "-:x: y"),
+            ("-:", "-:"),
+        ] {
+            assert_eq!(without_line(text), said);
+        }
+    }
 }
