@@ -228,6 +228,12 @@ pub fn agent_name(name: &str) -> Result<AgentName, String> {
         let short = shorten(name);
         return Err(format!("{short:?} has a '.' or ':', which tmux does not take in the name of a session"));
     }
+    if name.chars().any(|c| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '-')) {
+        return Err(format!(
+            "{:?}: only letters, digits, '_' and '-' are allowed in the name of an agent",
+            shorten(name)
+        ));
+    }
     name.parse().map_err(|bad: crate::town::identity::BadName| bad.to_string())
 }
 

@@ -54,7 +54,9 @@ mod wait;
 /// The exit code of a command that needs a supervisor, when none runs.
 const NOT_RUNNING: u8 = 3;
 
-/// Keeps a Gas Town alive: watches its AI agents in their tmux sessions and restarts those that die.
+/// Keeps AI agents alive: watches them in their tmux sessions and restarts those that die.
+///
+/// The agents are those of a Gas Town, or those of a file, `agents.toml`.
 #[derive(Debug, Parser)]
 #[command(
     version = env!("GTS_VERSION"),
@@ -63,7 +65,8 @@ const NOT_RUNNING: u8 = 3;
 Exit codes: 0 success, 1 failed (the reason is on stderr), 2 wrong usage, 3 not running.
 
 Example:
-  gastown-supervisor start --town ~/gt"
+  gastown-supervisor start --town ~/gt
+  gastown-supervisor up --file ~/src/agents.toml"
 )]
 struct Arguments {
     #[command(flatten)]

@@ -258,7 +258,9 @@ impl Town {
     pub fn file_is_read(&mut self, deps: &Deps, refused: Option<String>, next_start: Option<String>) {
         let begun = self.state.begun;
         self.state = SettingsState { begun, generation: begun, refused, shared: None, next_start };
-        tell(deps, ProblemKey::named("agents_file").critical(), self.state.refused.clone());
+        // A problem is one line.
+        let problem = self.state.refused.as_ref().map(|mistakes| mistakes.replace('\n', "; "));
+        tell(deps, ProblemKey::named("agents_file").critical(), problem);
         tell(deps, "agents_file/next_start", self.state.next_start.clone());
     }
 
