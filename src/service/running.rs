@@ -8,7 +8,13 @@
     reason = "part of the adapter that finds the holder of the daemon's lock"
 )]
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsStr,
+    io,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use rustix::process::Signal;
 use tokio::time::{sleep, timeout};
@@ -125,6 +131,28 @@ pub async fn is_free(paths: &TownPaths) -> Result<bool, RunningError> {
         Ok(state) => Ok(state == LockState::Free),
         Err(reason) => Err(RunningError::Unreadable { lock, reason }),
     }
+}
+
+/// Why a command for this file is not for the supervisor that runs in its directory: that runs another file. `None` where it runs this
+/// one, or none, or does not say.
+pub async fn of_another_file(paths: &TownPaths) -> Option<String> {
+    let asked = paths.agents_file()?;
+    let asked = asked.file_name()?;
+    if matches!(is_free(paths).await, Ok(true)) {
+        return None;
+    }
+    let runs = Disk.read(&paths.running_file()).await.ok()?;
+    (!runs.is_empty() && runs != asked.as_encoded_bytes()).then(|| another_file(paths, &runs, asked))
+}
+
+fn another_file(paths: &TownPaths, runs: &[u8], asked: &OsStr) -> String {
+    let runs = paths.root().join(OsStr::from_bytes(runs));
+    let (of, asked, runs) =
+        (terminal::path(paths.root()), terminal::path(Path::new(asked)), terminal::path(&runs));
+    format!(
+        "the supervisor in {of} runs {runs} and not {asked}, and one runs for each directory: name its file with `--file {runs}`, or end \
+         it with `down --file {runs}` first"
+    )
 }
 
 impl Holder {
