@@ -93,6 +93,9 @@ pub struct AgentRecord {
 /// The maximum number of open incidents; beyond it the oldest is forgotten.
 pub const INCIDENTS: usize = 10_000;
 
+/// The maximum number of agents that a file no longer has and of which is kept that they were stopped, or ended.
+const LEFT: usize = 1_000;
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Life {
     /// The session it was last seen alive in.
@@ -294,6 +297,11 @@ impl Records {
         self.agents.lock().get(identity)?.hold.clone()
     }
 
+    /// Whether this agent ended by itself, and is not started again after that.
+    pub fn has_ended(&self, identity: &Identity) -> bool {
+        self.agents.lock().get(identity).is_some_and(|record| record.ended.is_some())
+    }
+
     /// All agents that are held on request.
     pub fn held(&self) -> Vec<Identity> {
         let agents = self.agents.lock();
@@ -428,6 +436,32 @@ impl Records {
         // Polecats come and go for weeks: of one without restarts and a history nothing is left to remember.
         if *record == AgentRecord::default() {
             agents.remove(identity);
+        }
+    }
+
+    /// The file no longer has this agent, for this reason. Its name may come back: that a person stopped it, or that it ended and is not
+    /// started again, holds until then. What `file` stopped is held no longer.
+    pub fn left_file(&self, identity: &Identity, (file, why): (&str, &str), now: Timestamp) {
+        let mut agents = self.agents.lock();
+        let (hold, ended) = agents.get(identity).map(|it| (it.hold.clone(), it.ended)).unwrap_or_default();
+        drop(agents);
+        self.forget(identity, why, now);
+        let hold = hold.filter(|hold| !hold.down && hold.by.as_deref() != Some(file));
+        if hold.is_none() && ended.is_none() {
+            return;
+        }
+        agents = self.agents.lock();
+        let record = agents.entry(identity.clone()).or_default();
+        self.holds.put(&mut record.hold, hold);
+        self.ended.put(&mut record.ended, ended);
+        let since = |it: &AgentRecord| it.hold.as_ref().map(|it| it.since).max(it.ended.map(|it| it.at));
+        let left = agents.values_mut().filter(|it| it.lifecycle.is_none() && since(it).is_some());
+        let mut left: Vec<&mut AgentRecord> = left.collect();
+        if left.len() > LEFT
+            && let Some(oldest) = left.iter_mut().min_by_key(|it| since(it))
+        {
+            self.holds.put(&mut oldest.hold, None);
+            self.ended.put(&mut oldest.ended, None);
         }
     }
 

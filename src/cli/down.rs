@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::{
     NOT_RUNNING, complain, duration, one_file, running_sessions, say, stop,
-    town::{TownArgument, asked},
+    town::{TownArgument, asked, is_of_this_file},
 };
 use crate::{
     Client, ClientError,
@@ -52,6 +52,7 @@ pub fn down(arguments: &DownArguments) -> anyhow::Result<ExitCode> {
     let (paths, file) = one_file::of(town, "down", "`gt down` ends its agents, `stop` its supervisor")?;
     let timeout = timeout.unwrap_or(ENDED_WITHIN);
     asked(async {
+        is_of_this_file(&paths).await?;
         let holder = match running::find(&paths).await {
             Err(RunningError::NotRunning { .. }) => return nobody(&paths, &file).await,
             holder => holder?,

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{
     say,
-    town::{TownArgument, asked},
+    town::{TownArgument, asked, is_of_this_file},
 };
 
 /// Reloads the settings, reopens the log, and reports the result.
@@ -22,8 +22,11 @@ pub struct ReloadArguments {
 
 /// Reloads. An error says that no supervisor runs, what is wrong with the settings, or that the result is unknown.
 pub fn reload(arguments: &ReloadArguments) -> anyhow::Result<()> {
-    let client = arguments.town.client()?;
-    let reloaded = asked(async { Ok(client.reload().await?) })?;
+    let (paths, client) = (arguments.town.paths()?, arguments.town.client()?);
+    let reloaded = asked(async {
+        is_of_this_file(&paths).await?;
+        Ok(client.reload().await?)
+    })?;
     say(&format!("settings reloaded and in force (PID {})", reloaded.pid))?;
     reloaded.next_start.map_or(Ok(()), |note| say(&note))
 }

@@ -7,7 +7,7 @@ use clap_complete::ArgValueCompleter;
 
 use super::{
     acting, complain, completing, duration, observed, say,
-    town::{TownArgument, asked},
+    town::{TownArgument, asked, is_of_this_file},
 };
 use crate::{
     Client,
@@ -58,6 +58,7 @@ pub fn start(arguments: &StartArguments) -> anyhow::Result<ExitCode> {
 
 /// Starts a supervisor in this town, and prints that.
 pub async fn start_in(paths: &TownPaths, timeout: Duration) -> anyhow::Result<()> {
+    is_of_this_file(paths).await?;
     let clock = SystemClock::new();
     let begun = clock.now();
     let Started { pid, complaints } = detach::start(paths, timeout).await?;

@@ -7,8 +7,8 @@ use clap_complete::ArgValueCompleter;
 use jiff::tz::TimeZone;
 
 use super::{
-    completing, print, print_json,
-    town::{TownArgument, asked, plain, terminal_width},
+    complain, completing, print, print_json,
+    town::{TownArgument, asked, is_of_this_file, plain, terminal_width},
     written,
 };
 use crate::{
@@ -78,7 +78,10 @@ enum Output {
 
 /// Prints the status, and returns the exit code for its source.
 pub fn status(arguments: &StatusArguments) -> anyhow::Result<ExitCode> {
-    let client = arguments.town.client()?;
+    let (paths, client) = (arguments.town.paths()?, arguments.town.client()?);
+    if let Err(why) = asked(is_of_this_file(&paths)) {
+        complain(&why.to_string());
+    }
     let ask = || asked(async { Ok(client.status().await) });
     if !arguments.watch {
         return show(arguments, ask()?);

@@ -9,7 +9,7 @@ use clap_complete::ArgValueCompleter;
 use super::{
     acting::{self, WaitArguments},
     complain, completing, duration, say,
-    town::{TownArgument, asked},
+    town::{TownArgument, asked, is_of_this_file},
 };
 use crate::{
     agent::requests::Action,
@@ -61,6 +61,7 @@ pub fn stop(arguments: &StopArguments) -> anyhow::Result<ExitCode> {
 
 /// Stops the supervisor of this town, and prints that.
 pub async fn stop_in(paths: &TownPaths, limit: Duration) -> anyhow::Result<()> {
+    is_of_this_file(paths).await?;
     let holder = running::find(paths).await?;
     let pid = holder.pid();
     if let Some(why) = standstill::of_stopped(pid) {

@@ -7,6 +7,7 @@ use clap::{Args, ValueHint};
 
 use crate::{
     Client,
+    service::running,
     town::{
         paths::TownPaths,
         root::{self, Named},
@@ -40,6 +41,11 @@ impl TownArgument {
     pub fn client(&self) -> anyhow::Result<Client> {
         Ok(Client::of(self.paths()?))
     }
+}
+
+/// An error says that the supervisor that runs is that of another file in this directory: nothing is to be asked of it.
+pub async fn is_of_this_file(paths: &TownPaths) -> anyhow::Result<()> {
+    running::of_another_file(paths).await.map_or(Ok(()), |why| Err(anyhow::Error::msg(why)))
 }
 
 /// Runs a future to its end.

@@ -14,7 +14,7 @@ use self::{
 use super::{
     complain, duration, one_file, run, running_sessions, say,
     start::READY_WITHIN,
-    town::{TownArgument, asked},
+    town::{TownArgument, asked, is_of_this_file},
 };
 use crate::{
     Answer, Client, ServeOptions,
@@ -31,7 +31,7 @@ use crate::{
         files::{Disk, Files},
         paths::TownPaths,
     },
-    tree::one_file::kept::Kept,
+    tree::one_file::kept::{self, Kept},
 };
 
 mod progress;
@@ -90,6 +90,7 @@ pub fn up(arguments: &UpArguments) -> anyhow::Result<ExitCode> {
 }
 
 async fn bring_up(paths: &TownPaths, plan: &Plan, limit: Duration) -> anyhow::Result<ExitCode> {
+    is_of_this_file(paths).await?;
     let clock = SystemClock::new();
     let begun = clock.now();
     let client = Client::of(paths.clone());
@@ -168,12 +169,13 @@ fn print(lines: Vec<Line>) -> anyhow::Result<()> {
 
 /// What the agents took at their starts, as far as the supervisor has noted it.
 async fn kept(paths: &TownPaths) -> Kept {
-    let read = Disk.read(&paths.supervisor_dir().join("plan.json")).await;
+    let read = Disk.read(&kept::file(paths)).await;
     read.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 
 /// Says what `up` would do now.
 async fn try_it(paths: &TownPaths, file: &Path, plan: &Plan) -> anyhow::Result<()> {
+    is_of_this_file(paths).await?;
     let socket = running_sessions::socket(&plan.socket, file);
     let sessions = running_sessions::on(&Runner::default(), &socket).await;
     let sessions = sessions.map_err(|why| anyhow::anyhow!("tmux cannot be asked what runs: {why}"))?;

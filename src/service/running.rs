@@ -8,7 +8,13 @@
     reason = "part of the adapter that finds the holder of the daemon's lock"
 )]
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsStr,
+    io,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use rustix::process::Signal;
 use tokio::time::{sleep, timeout};
@@ -127,6 +133,32 @@ pub async fn is_free(paths: &TownPaths) -> Result<bool, RunningError> {
     }
 }
 
+/// Why a command for this file is not for the supervisor that runs in its directory: that runs another file. `None` where it runs this
+/// one, or none, or does not say.
+pub async fn of_another_file(paths: &TownPaths) -> Option<String> {
+    paths.agents_file()?;
+    if matches!(is_free(paths).await, Ok(true)) {
+        return None;
+    }
+    another_file(paths, &Disk.read(&paths.running_file()).await.ok()?)
+}
+
+/// The same, where the supervisor runs the file of this name.
+fn another_file(paths: &TownPaths, runs: &[u8]) -> Option<String> {
+    let asked = paths.agents_file()?;
+    let asked = asked.file_name()?;
+    if runs.is_empty() || runs == asked.as_encoded_bytes() {
+        return None;
+    }
+    let runs = paths.root().join(OsStr::from_bytes(runs));
+    let (of, asked, runs) =
+        (terminal::path(paths.root()), terminal::path(Path::new(asked)), terminal::path(&runs));
+    Some(format!(
+        "the supervisor in {of} runs {runs} and not {asked}, and one runs for each directory: name its file with `--file {runs}`, or end \
+         it with `down --file {runs}` first"
+    ))
+}
+
 impl Holder {
     /// Its id.
     pub fn pid(&self) -> u32 {
@@ -170,5 +202,30 @@ impl Holder {
             Err(RunningError::Nameless { .. }) => Ok(Stopped::Replaced(None)),
             Err(error) => Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_file_of_a_directory_runs() {
+        for (name, asked, runs, is_another) in [
+            ("this one", "/t/s.toml", "s.toml", false),
+            ("the other", "/t/agents.toml", "s.toml", true),
+            ("the usual one", "/t/s.toml", "agents.toml", true),
+            ("an earlier supervisor does not say", "/t/s.toml", "", false),
+        ] {
+            let paths = TownPaths::of_file(Path::new(asked)).unwrap();
+            let said = another_file(&paths, runs.as_bytes());
+            assert_eq!(said.is_some(), is_another, "{name}");
+            let names_both = |said: String| {
+                said.contains(&format!("--file /t/{runs}")) && said.contains(asked.trim_start_matches("/t/"))
+            };
+            assert!(said.is_none_or(names_both), "{name}");
+        }
+        let gas_town = TownPaths::new("/t");
+        assert_eq!(another_file(&gas_town, b"s.toml"), None, "a Gas Town has no such file");
     }
 }

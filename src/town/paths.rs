@@ -81,6 +81,12 @@ impl TownPaths {
         unusual.map_or_else(|| self.root.clone(), |name| self.root.join(name))
     }
 
+    /// The name of the file that the supervisor of a town of one file runs: more than one file of a directory may be a town, and they
+    /// share all of this.
+    pub fn running_file(&self) -> PathBuf {
+        self.supervisor_dir().join("running_file")
+    }
+
     /// A path for people: relative to the root if it is in the town.
     pub fn shown<'a>(&self, path: &'a Path) -> &'a Path {
         path.strip_prefix(&self.root).unwrap_or(path)

@@ -52,6 +52,14 @@ pub async fn write_state(
     write(deps, deps.paths.state(), state).await;
 }
 
+/// Writes which file of its directory this supervisor runs, for the commands of the other ones; in a Gas Town there is none.
+pub async fn write_running_file(deps: &Deps) {
+    let file = deps.paths.agents_file();
+    if let Some(name) = file.as_deref().and_then(Path::file_name) {
+        write(deps, deps.paths.running_file(), name.as_encoded_bytes().to_vec()).await;
+    }
+}
+
 /// Rewrites the PID file when it was deleted or does not name us; we hold the lock, so the file is ours.
 pub async fn keep_pid_file(deps: &Deps, pid: u32) {
     let path = deps.paths.pid_file();

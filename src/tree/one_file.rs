@@ -71,7 +71,7 @@ impl OneFile {
         OneFile {
             standings: Arc::new(watch::Sender::new(Arc::new(in_force.standings.clone()))),
             plan: Arc::new(watch::Sender::new(Arc::new(in_force))),
-            kept: Persisted::new(paths.supervisor_dir().join("plan.json")),
+            kept: Persisted::new(kept::file(paths)),
             home,
         }
     }

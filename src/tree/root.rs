@@ -203,6 +203,8 @@ pub struct RootState {
     read_again: Option<Reason>,
     /// The file of a town of one file.
     file: agents::File,
+    /// Moves when somebody has the agents run: what ends them all is over.
+    brought_up: watch::Sender<()>,
     /// Whether a task is reading the role beads.
     reading_role_beads: bool,
     work: Work<RootMsg>,
@@ -238,6 +240,7 @@ impl Actor for Root {
             read_again: None,
             reading_role_beads: false,
             file: agents::File::default(),
+            brought_up: watch::Sender::new(()),
             work: Work::new(post.clone()),
             post,
         };
@@ -259,7 +262,10 @@ impl Actor for Root {
         state: &mut RootState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            RootMsg::Reload => state.read_town(Reason { asked: true, ..Reason::default() }),
+            RootMsg::Reload => {
+                state.take_downs_back();
+                state.read_town(Reason { asked: true, ..Reason::default() });
+            }
             RootMsg::TownMayHaveChanged => state.read_town(Reason::default()),
             RootMsg::MailMayHaveCome => state.children.broadcast(&Broadcast::ReadMail),
             RootMsg::RereadRestartState => state.read_restart_state(),

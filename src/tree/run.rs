@@ -60,6 +60,7 @@ pub async fn run(
 async fn remember(plan: &RootPlan) {
     let deps = &plan.deps;
     housekeeping::write_state(deps, plan.process, true, None, 0).await;
+    housekeeping::write_running_file(deps).await;
     deps.records.load(deps).await;
     deps.accounts.load(deps).await;
     deps.alerts.load(deps).await;

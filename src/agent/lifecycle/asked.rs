@@ -87,9 +87,10 @@ impl Lifecycle {
     ) -> Decision {
         let (by, until) = (asked.by.as_ref().map(ByCommand::who), asked.by.as_ref().and_then(|by| by.until));
         let down = asked.by.as_ref().is_some_and(ByCommand::is_down);
+        let of_file = asked.by.as_ref().is_some_and(|by| by.of_file);
         let hold = match &self.state {
-            // Who stopped it meant it alone, and for longer than the town.
-            State::HeldOnRequest { hold } if down => hold.clone(),
+            // Who stopped it meant it alone, and for longer than the town, or than a file that has it.
+            State::HeldOnRequest { hold } if down || of_file && !hold.down => hold.clone(),
             _ => Hold { since: around.now.wall, why: asked.why, by, until, down, hook: None },
         };
         let when_idle = asked.by.is_some_and(|by| by.when_idle);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{AgentRecord, Records};
 use crate::{
-    agent::requests::{ByCommand, Claim, Outcome, Request, Stage},
+    agent::requests::{Action, ByCommand, Claim, Outcome, Request, Stage},
     ports::Ports,
     town::identity::Identity,
 };
@@ -126,6 +126,31 @@ impl Records {
         let claim = Claim { identity, action, stage: Stage::Due, number, by, outcome: None };
         agents.entry(request.identity.clone()).or_default().requests.insert(id, claim);
         self.claims.was_changed();
+    }
+
+    /// Notes what became of a request that is not begun, also of one that was never noted, in memory; it is written soon.
+    pub fn put_outcome(&self, request: &Request, outcome: Outcome) {
+        let mut agents = self.agents.lock();
+        let numbers = agents.values().flat_map(|it| it.requests.values()).map(|claim| claim.number + 1);
+        let (number, Request { id, identity, action, by }) = (numbers.max().unwrap_or(0), request.clone());
+        let claim = Claim { identity, action, stage: Stage::Done, number, by, outcome: Some(outcome) };
+        agents.entry(request.identity.clone()).or_default().requests.insert(id, claim);
+        self.claims.was_changed();
+    }
+
+    /// Whether a command asked for the start of an agent, or for another one, after the first of these requests was noted.
+    pub fn is_start_asked_after<'a>(&self, ids: impl Iterator<Item = &'a str>) -> bool {
+        let agents = self.agents.lock();
+        let ids: BTreeSet<&str> = ids.collect();
+        let all = || agents.values().flat_map(|record| &record.requests);
+        let Some(first) = all().filter(|(id, _)| ids.contains(id.as_str())).map(|(_, it)| it.number).min()
+        else {
+            return false;
+        };
+        let is_start = |claim: &Claim| {
+            claim.action != Action::Stop && claim.by.as_ref().is_some_and(ByCommand::is_awaited)
+        };
+        all().any(|(_, claim)| claim.number > first && is_start(claim))
     }
 
     /// The requests of the town's file for this agent, open or done.

@@ -7,7 +7,7 @@ use crate::{
     agent::{
         confirmation::{Assignment, AtWork, Observation, Permission, Presence, StateFile, Worktree},
         lifecycle::{Event, Surroundings},
-        requests::{Action, Stage},
+        requests::{Action, Outcome, Request, Stage},
         waits::Own,
     },
     clock::Now,
@@ -236,4 +236,83 @@ fn what_was_ended_with_the_whole_town_is_held_no_longer_than_its_supervisor() {
         [false, true, true, true],
         "what was left to be ended is not ended by the next supervisor"
     );
+}
+
+#[test]
+fn a_start_takes_back_what_ends_all_when_a_command_asked_for_it_later() {
+    let request = |id: &str, agent: &str, action, of_file| Request {
+        id: id.into(),
+        identity: format!("@{agent}").parse().unwrap(),
+        action,
+        by: Some(ByCommand {
+            uid: 1,
+            user: None,
+            command: action_of(action),
+            at: at(1).wall,
+            until: None,
+            when_idle: false,
+            of_file,
+        }),
+    };
+    fn action_of(action: Action) -> String {
+        action.command().to_owned()
+    }
+    let down = || request("down-1", "app", Action::Stop, false);
+    for (name, requests, expected) in [
+        ("nothing was asked for", vec![], false),
+        ("not ended yet", vec![request("a", "app", Action::Start, false)], false),
+        ("it is being ended", vec![down()], false),
+        ("started before", vec![request("a", "app", Action::Start, false), down()], false),
+        ("started since", vec![down(), request("a", "app", Action::Start, false)], true),
+        ("another one since", vec![down(), request("a", "db", Action::Restart, false)], true),
+        ("stopped since", vec![down(), request("a", "app", Action::Stop, false)], false),
+        ("restarted by the file", vec![down(), request("a", "db", Action::Restart, true)], false),
+    ] {
+        let records = records();
+        requests.iter().for_each(|it| records.put_request(it));
+        assert_eq!(records.is_start_asked_after(["down-1", "down-2"].into_iter()), expected, "{name}");
+    }
+    let (records, outcome) = (records(), Outcome::failed("superseded", "taken back"));
+    records.put_request(&down());
+    for it in [down(), request("down-2", "db", Action::Stop, false)] {
+        records.put_outcome(&it, outcome.clone());
+        assert_eq!(records.claim(&it.id).and_then(|it| it.outcome), Some(outcome.clone()), "{}", it.id);
+    }
+    assert_eq!(records.requested(), BTreeSet::new(), "nothing is left to be done");
+}
+
+#[test]
+fn what_a_person_stopped_and_what_has_ended_stays_so_when_the_file_has_it_again() {
+    let hold = |by: &str, down| {
+        let (since, why) = (at(1).wall, String::new());
+        Some(Hold { since, why, by: Some(by.into()), until: None, down, hook: None })
+    };
+    let ended: Option<Ended> = serde_json::from_value(serde_json::json!({"at": at(1).wall})).unwrap();
+    let app: Identity = "@app".parse().unwrap();
+    for (name, hold, ended, is_held, has_ended) in [
+        ("it ran", None, None, false, false),
+        ("a person stopped it", hold("anna", false), None, true, false),
+        ("the file stopped it", hold("agents.toml", false), None, false, false),
+        ("all were ended", hold("anna", true), None, false, false),
+        ("it ended by itself", None, ended, false, true),
+    ] {
+        let records = records();
+        let before = Before { hold, ended, ..Before::default() };
+        let it = Lifecycle::resumed(RestartHistory::default(), before, at(1));
+        records.keep(&app, &it, at(1).wall);
+        records.left_file(&app, ("agents.toml", "agents.toml no longer has it"), at(2).wall);
+        let (_, before, _) = records.resume(&app);
+        assert_eq!((before.hold.is_some(), before.ended.is_some()), (is_held, has_ended), "{name}");
+        assert_eq!(before.lifecycle, None, "{name}");
+    }
+    let records = records();
+    for n in 0..LEFT as u64 + 2 {
+        let agent: Identity = format!("@a{n}").parse().unwrap();
+        let hold = hold("anna", false).map(|hold| Hold { since: at(n).wall, ..hold });
+        let before = Before { hold, ..Before::default() };
+        records.keep(&agent, &Lifecycle::resumed(RestartHistory::default(), before, at(1)), at(n).wall);
+        records.left_file(&agent, ("agents.toml", "gone"), at(n).wall);
+    }
+    let held = |n: usize| records.hold(&format!("@a{n}").parse().unwrap()).is_some();
+    assert_eq!([held(0), held(1), held(2), held(LEFT + 1)], [false, false, true, true], "the oldest go");
 }

@@ -50,6 +50,8 @@ pub struct Known {
     pub is_busy: bool,
     /// Whether it is stopped, and whether by the file.
     pub held: Option<bool>,
+    /// Whether it ended by itself, and is not started again after that.
+    pub ended: bool,
     /// When the session was made in which it lives; `None` when it does not, as far as is known.
     pub lives_since: Option<Timestamp>,
     /// The requests of the file that are over.
@@ -111,9 +113,15 @@ impl Known {
     }
 
     /// Whether an agent that is to leave has ended. One that the file still has, under another session, may also have been
-    /// stopped by somebody.
+    /// stopped by somebody. One that the file does not have and that somebody had stopped stays stopped by them, and the stop by the
+    /// file has looked whether it ended.
     pub fn has_left(&self, is_in_file: bool) -> bool {
-        !self.is_busy && self.held.is_some_and(|by_file| by_file || is_in_file)
+        let is_looked_at = || self.over.iter().any(|it| it.action == Action::Stop && it.failed.is_none());
+        let has_ended = match self.held {
+            Some(by_file) => by_file || is_in_file || is_looked_at(),
+            None => self.ended && !is_in_file && self.lives_since.is_none(),
+        };
+        !self.is_busy && has_ended
     }
 
     fn ask(&self, action: Action, takes: &str, again: bool) -> Due {

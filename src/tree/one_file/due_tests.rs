@@ -153,6 +153,22 @@ fn an_agent_that_is_to_leave() {
             false,
             true,
         ),
+        (
+            "and it was",
+            Known { held: Some(false), over: vec![over(Action::Stop, "", None)], ..Known::default() },
+            false,
+            Due::Ask(Action::Stop),
+            true,
+            true,
+        ),
+        (
+            "it had ended by itself",
+            Known { ended: true, ..Known::default() },
+            false,
+            Due::Ask(Action::Stop),
+            true,
+            false,
+        ),
     ] {
         assert_eq!(known.due_to_leave(again), due, "{name}");
         assert_eq!([known.has_left(false), known.has_left(true)], [removed, renamed], "{name}");

@@ -1,15 +1,17 @@
 //! What the agents of a town of one file took at their starts, kept for the next supervisor in `.supervisor/plan.json`: with it a
-//! change of the file while none ran is found.
+//! change of the file while none ran is found. Each file of a directory has its own: what one does not have is no business of another.
 //!
 //! Variables may be secrets, so only a hash is kept. Pure.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::town::{identity::Identity, settings::amount::Amount, standing::Standing};
+use crate::town::{
+    identity::Identity, paths::TownPaths, root::AGENTS_FILE, settings::amount::Amount, standing::Standing,
+};
 
 /// What is kept of all agents.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +31,19 @@ pub struct Taken {
     /// Since when the file has something else of it; `None` while it has the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other_since: Option<Timestamp>,
+}
+
+/// Where it is kept: in `plan.json` for an `agents.toml`, in `plan.NAME.json` for a file of another name.
+pub fn file(paths: &TownPaths) -> PathBuf {
+    let file = paths.agents_file();
+    let name = file.as_deref().and_then(|file| file.file_name()).filter(|name| *name != AGENTS_FILE);
+    let mut kept = std::ffi::OsString::from("plan.");
+    if let Some(name) = name {
+        kept.push(name);
+        kept.push(".");
+    }
+    kept.push("json");
+    paths.supervisor_dir().join(kept)
 }
 
 /// The hash of what an agent takes at its start.
@@ -101,6 +116,18 @@ mod tests {
             let mut other = standing();
             change(&mut other);
             assert_eq!(taken(&other) != taken(&standing()), is_other, "{name}");
+        }
+    }
+
+    #[test]
+    fn each_file_of_a_directory_has_its_own() {
+        for (file, expected) in [
+            ("/t/agents.toml", "/t/.supervisor/plan.json"),
+            ("/t/s.toml", "/t/.supervisor/plan.s.toml.json"),
+            ("/t/plan", "/t/.supervisor/plan.plan.json"),
+        ] {
+            let paths = TownPaths::of_file(std::path::Path::new(file)).unwrap();
+            assert_eq!(super::file(&paths), std::path::Path::new(expected), "{file}");
         }
     }
 

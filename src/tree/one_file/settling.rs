@@ -38,9 +38,9 @@ impl Settling {
 /// What a new plan would end, in numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ends {
-    /// The agents that it does not have any more and that run, as far as is known.
+    /// The agents that it does not have any more and that run, as far as is known, were stopped or have ended for good.
     pub ends: usize,
-    /// All agents that run, as far as is known.
+    /// All such agents.
     pub run: usize,
     /// All agents of the plan in force.
     pub before: usize,

@@ -116,16 +116,22 @@ impl RootState {
     /// Why this plan is put in force only when somebody asks for it: it would end too much.
     fn must_be_asked_for(&self, in_force: &InForce, plan: &Plan) -> Option<String> {
         let records = &self.plan.deps.records;
-        let runs = |identity: &&Identity| {
+        let runs = |identity: &Identity| {
             use Phase::{Absent, CrashLoop, Held, Paused, Waiting};
             let phase = records.phase(identity).map(|(phase, _)| phase);
             !phase.is_some_and(|it| [Absent, CrashLoop, Held, Paused, Waiting].contains(&it))
         };
+        // That somebody stopped it, or that it has done its work, is not lost by half a file either.
+        let counts = |it: &&Identity| runs(it) || records.hold(it).is_some() || records.has_ended(it);
         let after = plan.standings();
-        let running: Vec<&Identity> = in_force.standings.agents().filter(runs).collect();
+        let running: Vec<&Identity> = in_force.standings.agents().filter(counts).collect();
         let gone: Vec<String> =
             running.iter().filter(|it| after.of(it).is_none()).map(|it| it.called()).collect();
         let (before, left) = (in_force.plan.agents.len(), plan.agents.len());
+        let of_what = match running.iter().all(|it| runs(it)) {
+            true => "running agents",
+            false => "agents that run, were stopped or have ended",
+        };
         let ends = Ends { ends: gone.len(), run: running.len(), before, left };
         if !ends.must_be_asked_for() {
             return None;
@@ -139,7 +145,7 @@ impl RootState {
                 "{file} has no agents any more: nothing is changed until `gastown-supervisor reload` asks for it"
             ),
             count => format!(
-                "{file} no longer has {count} of {} running agents ({named}): they are ended when \
+                "{file} no longer has {count} of {} {of_what} ({named}): they are ended when \
                  `gastown-supervisor reload` asks for it, and nothing is changed until then",
                 running.len()
             ),
@@ -294,6 +300,7 @@ impl RootState {
         let file = named_file(&self.plan.deps);
         Known {
             is_busy: records.open_requests(identity) > 0 || phase == Some(Phase::Starting),
+            ended: records.has_ended(identity),
             held: records.hold(identity).map(|hold| hold.by.as_ref() == Some(&file)),
             lives_since: records.living(identity).map(|(_, session)| session.created),
             over: requests.iter().filter_map(|(id, claim)| Over::of(id, claim)).collect(),
@@ -380,7 +387,7 @@ fn left_behind(identity: &Identity) -> String {
 fn forget(deps: &Deps, identity: &Identity, why: &str) {
     deps.problems.forget(&format!("{identity}/"));
     deps.records.clear_restarts(Some(identity));
-    deps.records.forget(identity, why, deps.now().wall);
+    deps.records.left_file(identity, (&named_file(deps), why), deps.now().wall);
     let ids = deps.records.requests_of_file(identity).into_keys().collect();
     deps.records.take_back(&ids);
 }

@@ -422,3 +422,24 @@ fn the_end_of_the_whole_town_is_no_hold_of_an_operator() {
     let _ = command(&mut lifecycle, Action::Stop, anna(None, false), None, "alive");
     assert!(!lifecycle.hold().unwrap().down);
 }
+
+#[test]
+fn the_file_that_no_longer_has_an_agent_does_not_take_the_hold_of_who_stopped_it() {
+    let file = || ByCommand { user: Some("agents.toml".to_owned()), of_file: true, ..anna(None, false) };
+    for (state, what, is_kept) in
+        [("alive", "alive", false), ("absent", "gone", false), ("held on request", "gone", true)]
+    {
+        let mut lifecycle = given(state);
+        let before = lifecycle.hold().cloned();
+        let stopped = command(&mut lifecycle, Action::Stop, file(), None, what);
+        assert_eq!(came_to(&stopped).is_some(), what == "gone", "{state}");
+        let hold = lifecycle.hold().unwrap_or_else(|| panic!("{state}"));
+        assert_eq!(before.as_ref() == Some(hold), is_kept, "{state}");
+        assert_eq!(hold.by.as_deref() == Some("agents.toml"), !is_kept, "{state}");
+    }
+    let mut lifecycle = given("absent");
+    let down = ByCommand { command: requests::DOWN.to_owned(), ..anna(None, false) };
+    let _ = command(&mut lifecycle, Action::Stop, down, None, "gone");
+    let _ = command(&mut lifecycle, Action::Stop, file(), None, "gone");
+    assert!(!lifecycle.hold().unwrap().down, "that all were ended is nobody's wish for this one");
+}
