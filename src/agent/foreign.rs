@@ -30,23 +30,52 @@ pub async fn other_town(files: &dyn Files, root: &Path, named: &[PathBuf]) -> io
         }
         let there = match files.real_path(town).await {
             Ok(there) => there,
-            Err(error) if is_gone(&error) => continue,
+            // A person may be saving the file that is the town.
+            Err(error) if is_gone(&error) => match without_file(files, root, town).await? {
+                Some(town) => return Ok(Some(town)),
+                None => continue,
+            },
             Err(error) => return Err(error),
         };
-        if is_town(files, &there).await? {
+        if is_town(files, root, &there).await? {
             return Ok(Some(there));
         }
     }
     Ok(None)
 }
 
-/// Whether a town of either kind is there. A town of one file may be named by that file.
-async fn is_town(files: &dyn Files, there: &Path) -> io::Result<bool> {
+/// The town of one file that this file is or was, where its supervisor left its lock.
+async fn without_file(files: &dyn Files, root: &Path, file: &Path) -> io::Result<Option<PathBuf>> {
+    let (Some(directory), Some(name)) = (file.parent(), file.file_name()) else { return Ok(None) };
+    if file.extension().is_none_or(|it| it != "toml") {
+        return Ok(None);
+    }
+    match files.real_path(directory).await {
+        Ok(there) => Ok(has_lock(files, root, &there).await?.then(|| there.join(name))),
+        Err(error) if is_gone(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether another supervisor than that of this town has its lock in this directory, as in a town of one file.
+async fn has_lock(files: &dyn Files, root: &Path, directory: &Path) -> io::Result<bool> {
+    // This town may have been named otherwise before: its own lock says nothing of another.
+    if directory == root || root.parent() == Some(directory) && !files.is_dir(root).await? {
+        return Ok(false);
+    }
+    let Some(town) = TownPaths::of_file(&directory.join(USUAL_FILE)) else { return Ok(false) };
+    files.exists(&town.daemon_lock()).await
+}
+
+/// Whether a town of either kind is there. A town of one file may be named by that file, and is one without it, too, while it has
+/// the lock of its supervisor.
+async fn is_town(files: &dyn Files, root: &Path, there: &Path) -> io::Result<bool> {
     if there.extension().is_some_and(|it| it == "toml") && !files.is_dir(there).await? {
         return Ok(true);
     }
     Ok(files.exists(&TownPaths::new(there).town_json()).await?
-        || files.exists(&there.join(USUAL_FILE)).await?)
+        || files.exists(&there.join(USUAL_FILE)).await?
+        || has_lock(files, root, there).await?)
 }
 
 /// Whether this path names this town.
@@ -152,6 +181,23 @@ mod tests {
         ] {
             let named: Vec<PathBuf> = named.iter().map(|name| base.join(name)).collect();
             let other = other_town(&Disk, &base.join(own), &named).await.unwrap();
+            assert_eq!(other, expected.map(|name| base.join(name)), "{case}");
+        }
+        for locked in ["locked/.supervisor/lock", "one/.supervisor/lock", "renamed/.supervisor/lock"] {
+            Disk.replace(&base.join(locked), b"", 0o644).await.unwrap();
+        }
+        Disk.replace(&base.join("renamed/new.toml"), b"", 0o644).await.unwrap();
+        for (case, own, named, expected) in [
+            ("its file is missing for a moment", "one", "locked", Some("locked")),
+            ("for a Gas Town", "ours", "locked", Some("locked")),
+            ("its file of another name is missing", "one", "locked/x.toml", Some("locked/x.toml")),
+            ("a directory that is missing beside a lock", "one", "locked/x", None),
+            ("a file that is missing without a lock", "one", "none/x.toml", None),
+            ("this town by an earlier file", "renamed/new.toml", "renamed/old.toml", None),
+            ("this town by its directory", "renamed/new.toml", "renamed", None),
+            ("this town, by a file before it had the usual one", "one", "one/old.toml", None),
+        ] {
+            let other = other_town(&Disk, &base.join(own), &[base.join(named)]).await.unwrap();
             assert_eq!(other, expected.map(|name| base.join(name)), "{case}");
         }
         let relative = [PathBuf::from("theirs")];
