@@ -12,7 +12,7 @@ use std::{
 use super::spec::AgentSpec;
 use crate::{
     ports::Ports,
-    sessions::scan::Glimpse,
+    sessions::{Session, scan::Glimpse},
     terminal,
     town::{
         files::Files,
@@ -91,6 +91,21 @@ pub async fn is_this(files: &dyn Files, root: &Path, named: &Path) -> io::Result
     }
 }
 
+/// Whether a session of a town of one file was made by its supervisor: it started the process of a pane, or the environment that the
+/// session has of its `own` names this town. A person's session may have an agent's name.
+pub async fn is_ours(
+    files: &dyn Files,
+    root: &Path,
+    session: &Session,
+    own: Option<&str>,
+) -> io::Result<bool> {
+    match own {
+        _ if session.panes.iter().any(|pane| pane.started_by_us) => Ok(true),
+        Some(town) => is_this(files, root, Path::new(town)).await,
+        None => Ok(false),
+    }
+}
+
 fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
@@ -140,7 +155,7 @@ pub fn taken_by(town: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::town::files::Disk;
+    use crate::{sessions::Pane, town::files::Disk};
 
     #[tokio::test]
     async fn whose_a_session_is() {
@@ -202,5 +217,28 @@ mod tests {
         }
         let relative = [PathBuf::from("theirs")];
         assert_eq!(other_town(&Disk, &ours, &relative).await.unwrap(), None, "relative to what?");
+    }
+
+    #[tokio::test]
+    async fn who_made_a_session() {
+        for (case, started_by_us, own, expected) in [
+            ("a person", false, None, false),
+            ("a person in another town", false, Some("/other"), false),
+            ("a town whose name is relative", false, Some("town"), false),
+            ("this town", false, Some("/town"), true),
+            ("this supervisor, by the process", true, None, true),
+        ] {
+            let (id, window) = ("%1".to_owned(), "@1".to_owned());
+            let pane = Pane { id, window, pid: 1, dead: false, exit_status: None, started_by_us };
+            let session = Session {
+                name: "a".to_owned(),
+                id: "$1".to_owned(),
+                created: jiff::Timestamp::UNIX_EPOCH,
+                towns: vec!["/town".into()], // as a server may say of all its sessions
+                panes: vec![pane],
+            };
+            let ours = is_ours(&Disk, Path::new("/town"), &session, own).await.unwrap();
+            assert_eq!(ours, expected, "{case}");
+        }
     }
 }
