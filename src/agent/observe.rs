@@ -29,7 +29,7 @@ use crate::{
         death::Death,
         scan::{self, Glimpse, Scan, Trees},
     },
-    town::identity::Wanted,
+    town::{environment, identity::Wanted},
 };
 
 /// How to probe an agent.
@@ -300,6 +300,7 @@ async fn presence(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse, known: &mut K
     let (session, trees) = match foreign::left_out(deps, spec, glimpse).await {
         Glimpse::Absent => {
             deps.problems.clear(&unlisted_key(spec));
+            deps.problems.clear(&spec.problem_key("somebody_s_own"));
             return (Presence::Absent, None);
         }
         Glimpse::Unknown(why) => return (Presence::Unknown(why), None),
@@ -311,6 +312,11 @@ async fn presence(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse, known: &mut K
     }
     if let (Liveness::Alive, Some(pane), Ok(trees), Some(names)) = (&judged, &pane, &trees, &known.names) {
         deps.records.note_process(&spec.identity, pane, trees, names);
+    }
+    if judged == Liveness::Dead
+        && let Some(why) = somebody_s_own(deps, spec, &session).await
+    {
+        return (Presence::Unknown(why), None);
     }
     let key: SessionKey = key(&session);
     let presence = match judged {
@@ -324,6 +330,32 @@ async fn presence(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse, known: &mut K
     };
     deps.problems.clear(&unlisted_key(spec));
     (presence, pane)
+}
+
+/// Why what is left of a session is not its agent's to end, in a town of one file: a person made it, as far as is known.
+async fn somebody_s_own(deps: &Deps, spec: &AgentSpec, session: &Session) -> Option<String> {
+    if deps.dialect().is_gas_town() {
+        return None;
+    }
+    let (name, key) = (&spec.session, spec.problem_key("somebody_s_own"));
+    let own = match deps.sessions.environment(name, environment::TOWN).await {
+        Ok(own) => own,
+        Err(SessionsError::NoSuchSession(_)) => None,
+        Err(error) => return Some(error.to_string()),
+    };
+    match foreign::is_ours(&*deps.files, &deps.paths.mark(), session, own.as_deref()).await {
+        Ok(true) => {
+            deps.problems.clear(&key);
+            None
+        }
+        Ok(false) => {
+            let why = format!("session {name} is somebody's own");
+            let text = "rename it, or give the agent another `session`";
+            deps.problems.report(key, format!("{}: {why}; {text}", spec.identity));
+            Some(why)
+        }
+        Err(error) => Some(format!("whose session {name} is: {error}")),
+    }
 }
 
 fn unlisted_key(spec: &AgentSpec) -> ProblemKey {

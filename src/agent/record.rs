@@ -348,6 +348,14 @@ impl Records {
         agents.get(identity).and_then(|record| record.conversations.clone()).unwrap_or_default()
     }
 
+    /// The ids of the conversations of all other agents.
+    pub fn conversations_of_others(&self, than: &Identity) -> BTreeSet<String> {
+        let agents = self.agents.lock();
+        let others = agents.iter().filter(|(whose, _)| *whose != than);
+        let kept = others.filter_map(|(_, record)| record.conversations.as_ref());
+        kept.flat_map(Conversations::ids).map(str::to_owned).collect()
+    }
+
     /// Changes what is kept of this agent's conversations, and returns what the change does; it is saved.
     pub fn change_conversations<A>(
         &self,

@@ -67,6 +67,12 @@ impl Conversations {
     pub fn is_empty(&self) -> bool {
         self.now.is_none() && self.copied.is_empty()
     }
+
+    /// The ids of all conversations that are known to be its agent's.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        let now = self.now.iter().filter_map(|now| now.id.as_deref());
+        now.chain(self.copied.iter().map(|copied| copied.id.as_str()))
+    }
 }
 
 /// With which conversation an agent was started.

@@ -296,17 +296,19 @@ impl Start<'_> {
         }
     }
 
+    /// The transcripts that may be its own: not those of other agents in the same directory.
     async fn candidates(
         &self,
         about: &About<'_>,
         life: (Timestamp, Timestamp),
     ) -> io::Result<Vec<Candidate>> {
         let provider = about.program.provider;
+        let of_others = self.deps.records.conversations_of_others(&self.spec.identity);
         let mut found = Vec::new();
         for directory in about.homes.directories(provider, &about.directory, life) {
             for listed in self.deps.conversation_files.list(&directory).await? {
                 let Some(id) = places::id_of(provider, &listed.path) else { continue };
-                if listed.modified < life.0 {
+                if listed.modified < life.0 || of_others.contains(&id) {
                     continue;
                 }
                 let says = Says::of(&self.deps.conversation_files.edges(&listed.path).await?);
