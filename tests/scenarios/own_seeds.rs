@@ -52,9 +52,15 @@ impl Said {
 /// People change the file: what that ends may end.
 fn change(world: &World, said: &mut Said, to: Said) {
     let after = to.sessions();
-    said.sessions().iter().filter(|name| !after.contains(name)).for_each(|name| world.allow_end(name));
+    for name in said.sessions().iter().filter(|name| !after.contains(name)) {
+        // Also when somebody starts it once more meanwhile: it is not in the file.
+        (0..10).for_each(|_| world.allow_end(name));
+    }
     if said.port != to.port {
         world.allow_end("mayor");
+        // Its next start is no restart after a crash.
+        let now = world.time();
+        world.state().was_taken(now, "mayor");
     }
     *said = to;
     world.write(AGENTS_FILE, &to.text());
@@ -121,9 +127,9 @@ async fn storm(world: &World, supervisor: &Supervisor, said: &mut Said, length: 
         state.nature.prompts = 100..9_000;
         state.nature.never_appears = 0.04;
         state.nature.frail = 0.15;
-        // As behind `db`: see `mischief`.
+        // The world has a shell where an agent was; behind `db` there is none: see `mischief`.
         state.nature.leaves_shell = 0.0;
-        state.nature.splits = 0.2;
+        state.nature.splits = 0.0;
     }
     let end = world.time() + length;
     loop {
