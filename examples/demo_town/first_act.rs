@@ -82,8 +82,8 @@ impl FirstAct {
         self.narrator.say(&format!("gastown-supervisor {}", words.join(" ")));
         let command = self.town.command(&[&["gastown-supervisor"], words].concat());
         let child = tokio::process::Command::from(command).kill_on_drop(true).spawn();
-        let ended = child.context("our own program cannot be run")?.wait_with_output();
-        let ended = tokio::time::timeout(LIMIT, ended).await; // limited: by the timeout
+        let ended = child.context("our own program cannot be run")?.wait_with_output(); // limited: by the timeout
+        let ended = tokio::time::timeout(LIMIT, ended).await;
         let output = ended.with_context(|| format!("{} does not end", words.join(" ")))??;
         let (said, wrong) =
             (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -129,8 +129,8 @@ impl FirstAct {
     async fn is_alive(&self) -> anyhow::Result<()> {
         let words = ["gastown-supervisor", "wait", AGENT, "--for", "alive", "--timeout", "20s"];
         let child = tokio::process::Command::from(self.town.command(&words)).kill_on_drop(true).spawn();
-        let ended = child.context("our own program cannot be run")?.wait_with_output();
-        let output = tokio::time::timeout(LIMIT, ended).await.context("`wait` does not end")??; // limited: by the timeout
+        let ended = child.context("our own program cannot be run")?.wait_with_output(); // limited: by the timeout
+        let output = tokio::time::timeout(LIMIT, ended).await.context("`wait` does not end")??;
         ensure!(
             output.status.success(),
             "{AGENT} does not work again: {}",

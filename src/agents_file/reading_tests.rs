@@ -176,7 +176,7 @@ fn every_mistake_is_at_its_line_and_column() {
         (
             "a space in a name",
             "[agents.\"a b\"]\ncommand = \"x\"\n".into(),
-            "1:9: agents.a b: agent name \"a b\" is not usable: only letters, ",
+            "1:9: agents.a b: \"a b\": only letters, digits, '_' and '-' are allowed",
         ),
         (
             "an empty name",
