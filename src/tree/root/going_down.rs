@@ -9,10 +9,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::watch,
-    time::{Instant, timeout_at},
-};
+use tokio::{sync::watch, time::timeout};
 
 use super::RootState;
 use crate::{
@@ -99,7 +96,7 @@ async fn end_all(deps: &Deps, down: &Down, up: &mut watch::Receiver<()>, ask: im
             .filter_map(|(it, _)| Some(standings.of(it)?.stop.grace))
             .max()
             .unwrap_or_default();
-    let (mut ended, mut until) = (0, Instant::now() + patience);
+    let (mut ended, mut until) = (0, deps.now().mono + patience);
     loop {
         let ids = || down.agents.iter().map(|(_, id)| id.as_str());
         if up.has_changed().unwrap_or(true) || deps.records.is_start_asked_after(ids()) {
@@ -123,7 +120,7 @@ async fn end_all(deps: &Deps, down: &Down, up: &mut watch::Receiver<()>, ask: im
             return End::Left("not all agents could be ended".to_owned());
         }
         if over.len() > ended || !next.is_empty() {
-            (ended, until) = (over.len(), Instant::now() + patience);
+            (ended, until) = (over.len(), deps.now().mono + patience);
         }
         for (identity, id) in next {
             let request = request(down, identity, id);
@@ -140,7 +137,7 @@ async fn end_all(deps: &Deps, down: &Down, up: &mut watch::Receiver<()>, ask: im
                 it = up.changed() => { up.mark_changed(); it }
             }
         };
-        match timeout_at(until, changed).await {
+        match timeout(until.saturating_sub(deps.now().mono), changed).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return End::Left("the supervisor is being created again".to_owned()),
             Err(_) => {
