@@ -313,10 +313,13 @@ async fn presence(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse, known: &mut K
     if let (Liveness::Alive, Some(pane), Ok(trees), Some(names)) = (&judged, &pane, &trees, &known.names) {
         deps.records.note_process(&spec.identity, pane, trees, names);
     }
-    if judged == Liveness::Dead
-        && let Some(why) = somebody_s_own(deps, spec, &session).await
-    {
-        return (Presence::Unknown(why), None);
+    match judged {
+        Liveness::Dead => {
+            if let Some(why) = somebody_s_own(deps, spec, &session).await {
+                return (Presence::Unknown(why), None);
+            }
+        }
+        _ => deps.problems.clear(&spec.problem_key("somebody_s_own")),
     }
     let key: SessionKey = key(&session);
     let presence = match judged {
@@ -340,7 +343,6 @@ async fn somebody_s_own(deps: &Deps, spec: &AgentSpec, session: &Session) -> Opt
     let (name, key) = (&spec.session, spec.problem_key("somebody_s_own"));
     let own = match deps.sessions.environment(name, environment::TOWN).await {
         Ok(own) => own,
-        Err(SessionsError::NoSuchSession(_)) => None,
         Err(error) => return Some(error.to_string()),
     };
     match foreign::is_ours(&*deps.files, &deps.paths.mark(), session, own.as_deref()).await {

@@ -157,6 +157,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn whose_ids_are_taken() {
+        let now = Conversation {
+            id: Some("now".to_owned()),
+            program: "claude".to_owned(),
+            directory: "/d".into(),
+            transcript: None,
+            started: Timestamp::UNIX_EPOCH,
+        };
+        let copied = Copied {
+            id: "before".to_owned(),
+            transcript: "/t".into(),
+            copy: "/c".into(),
+            records: 1,
+            cut: false,
+        };
+        let unsaid = Conversation { id: None, ..now.clone() };
+        for (case, now, copied, expected) in [
+            ("nothing kept", None, vec![], &[][..]),
+            ("its own", Some(now), vec![copied.clone()], &["now", "before"]),
+            ("its program did not say", Some(unsaid), vec![copied], &["before"]),
+        ] {
+            let kept = Conversations { now, copied };
+            assert_eq!(kept.ids().collect::<Vec<_>>(), expected, "{case}");
+        }
+    }
+
+    #[test]
     fn begun_in_words() {
         let id = "1a2b3c4d-0000-4000-8000-000000000000".to_owned();
         for (begun, code, words) in [
