@@ -263,7 +263,7 @@ mod tests {
             let it = words(command).unwrap();
             let printed = std::process::Command::new("/bin/sh")
                 .args(["-c", &format!("printf '%s\\001' {command}")])
-                .output()
+                .output() // limited: it prints and ends
                 .unwrap();
             let printed = String::from_utf8(printed.stdout).unwrap();
             let ours: String =
