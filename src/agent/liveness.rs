@@ -2,7 +2,7 @@
 //!
 //! A wrong "dead" kills a healthy agent. So a name can only show that a process *is* the agent, never that it is not.
 //! The process we started in a pane is the agent whatever its name, and an agent is dead only when nothing but
-//! [shells](is_shell) is left; one of whose program nothing is known may be a shell itself, and is dead only when that has ended.
+//! [shells](super::shells) is left; one of whose program nothing is known may be a shell itself, and is dead only when that has ended.
 //! Everything else is unknown. A silent agent is not dead: the screen is not used here.
 
 use std::{
@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use super::program::{AgentProgram, Provider, provider::base_name};
+use super::{
+    program::{AgentProgram, Provider, provider::base_name},
+    shells::{is_shell, is_shell_name},
+};
 use crate::{
     processes::{Process, ProcessesError},
     sessions::{Pane, Session},
@@ -39,52 +42,6 @@ pub enum Liveness {
     },
     /// It could not be found out, and why.
     Unknown(String),
-}
-
-/// Programs that run before or after an agent and are not agents: shells, logins, and `env`, which becomes the
-/// program it was given.
-const SHELLS: [&str; 24] = [
-    "ash",
-    "bash",
-    "busybox",
-    "csh",
-    "dash",
-    "elvish",
-    "env",
-    "fish",
-    "ksh",
-    "login",
-    "mksh",
-    "nu",
-    "nushell",
-    "oksh",
-    "osh",
-    "powershell",
-    "pwsh",
-    "rbash",
-    "rc",
-    "sh",
-    "su",
-    "tcsh",
-    "xonsh",
-    "zsh",
-];
-
-/// Whether this process is a shell, by all of its names: a script has its own name beside that of its shell.
-pub fn is_shell(process: &Process) -> bool {
-    are_shells(&process.names)
-}
-
-/// Whether all of one process's names are names of shells.
-pub fn are_shells(names: &[String]) -> bool {
-    !names.is_empty() && names.iter().all(|name| is_shell_name(name))
-}
-
-/// A login shell has a `-` before its name; some systems write the version into the file's name (`zsh-5.9`, `ksh93`).
-fn is_shell_name(name: &str) -> bool {
-    let name = base_name(name).trim_start_matches('-');
-    let plain = name.trim_end_matches(|c: char| c.is_ascii_digit() || ".-+".contains(c));
-    SHELLS.contains(&name) || SHELLS.contains(&plain)
 }
 
 /// The names that an agent's process may have.

@@ -57,6 +57,7 @@ pub mod restart;
 pub mod role;
 pub mod role_bead;
 pub mod screens;
+pub mod shells;
 pub mod spec;
 pub mod start;
 pub mod start_memory;

@@ -12,8 +12,9 @@ use super::{
     answering::{self, Progress},
     confirmation::{Presence, SessionKey},
     observe,
+    program::command,
     prompt::{self, Prompt},
-    questions, readiness, screens,
+    questions, readiness, screens, shells,
     spec::AgentSpec,
 };
 use crate::{
@@ -58,6 +59,9 @@ pub enum Why {
     /// A question is on its screen, which the keys would answer.
     #[error("it waits at a question: {0}")]
     Question(String),
+    /// The program has left its pane to a shell, which would execute the text.
+    #[error("a shell waits for commands in its session {0}, and would execute the text")]
+    Shell(String),
     /// Its prompt holds a text that somebody has not sent yet, which Enter would send.
     #[error("its prompt holds a text that was not sent")]
     Draft,
@@ -242,9 +246,25 @@ async fn probe(
         Err(Why::Failed(error)) => return Err(Why::Unknown(error.to_string())),
         lines => lines?,
     };
-    match questions::shown(&lines) {
-        Some(question) => Err(Why::Question(question.title)),
-        None => Ok((pane, lines)),
+    if let Some(question) = questions::shown(&lines) {
+        return Err(Why::Question(question.title));
+    }
+    match is_at_a_shell(deps, spec, &pane).await? {
+        true => Err(Why::Shell(spec.session.clone())),
+        false => Ok((pane, lines)),
+    }
+}
+
+/// Whether a shell would execute what is typed, where nothing is known of the agent's program: any process in its pane is the agent then.
+async fn is_at_a_shell(deps: &Deps, spec: &AgentSpec, pane: &PaneTarget) -> Result<bool, Why> {
+    let standing = deps.standing(&spec.identity).filter(|it| it.preset.is_none());
+    if standing.is_none_or(|it| command::is_a_shell(&it.command)) {
+        return Ok(false);
+    }
+    let trees = deps.processes.trees(&[pane.pid()]).await.map_err(|error| Why::Unknown(error.to_string()))?;
+    match trees.get(&pane.pid()) {
+        Some(tree) => Ok(shells::is_at_a_shell(tree)),
+        None => Err(Why::Unknown("its process has just ended".to_owned())),
     }
 }
 

@@ -13,8 +13,9 @@ use super::{
     ended::Exit,
     foreign,
     kill::key,
-    liveness::{Liveness, Marks, ProcessNames, agent_pane, is_shell, liveness},
+    liveness::{Liveness, Marks, ProcessNames, agent_pane, liveness},
     need, oom, permission, programs, screens,
+    shells::is_shell,
     spec::AgentSpec,
     workplace,
 };

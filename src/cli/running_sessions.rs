@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    agent::liveness::are_shells,
+    agent::shells::{self, are_shells},
     agents_file::{
         values::{Kind, Socket},
         writing::FoundSession,
@@ -68,18 +68,20 @@ pub fn socket(server: &Socket, file: &Path) -> PathBuf {
     socket.path()
 }
 
-/// What a session runs: what it was told to run, else what has its terminal now. A program may write something else over its own
-/// words, so that what the session was told comes first.
+/// What a session runs: the command that it was created with, else the program that has its terminal now. A program may change its own
+/// arguments, so that the command comes first.
 fn running(session: Visited, runs: Option<Invocation>) -> Running {
     let Visited { name, start, directory, .. } = session;
-    let told = match start.as_slice() {
+    let created_with = match start.as_slice() {
         [] => None,
         [line] => Some(line.clone()),
         words => Some(shell_words::join(words)),
     };
-    let told = told.filter(|line| !shell_words::split(line).is_ok_and(|words| is_bare_shell(&words)));
+    let is_bare_shell = |words: &[String]| words.is_empty() || shells::is_bare(words);
+    let created_with =
+        created_with.filter(|line| !shell_words::split(line).is_ok_and(|words| is_bare_shell(&words)));
     let dir = runs.as_ref().and_then(|it| it.directory.clone()).unwrap_or(directory);
-    let command = match (told, runs) {
+    let command = match (created_with, runs) {
         (_, None) => return Running::Unknown(name),
         (Some(line), Some(_)) => line,
         (None, Some(runs)) if are_shells(&runs.names()) && is_bare_shell(&runs.arguments) => {
@@ -88,12 +90,6 @@ fn running(session: Visited, runs: Option<Invocation>) -> Running {
         (None, Some(runs)) => line_of(&runs),
     };
     Running::Program(FoundSession { name, command, dir })
-}
-
-/// Whether these words run a shell and nothing in it: a shell with options only.
-fn is_bare_shell(words: &[String]) -> bool {
-    let Some((program, rest)) = words.split_first() else { return true };
-    are_shells(std::slice::from_ref(program)) && rest.iter().all(|word| word.starts_with('-') && word != "-c")
 }
 
 /// The line that runs this again. A script is its own program, not its interpreter with a path.
@@ -135,19 +131,19 @@ mod tests {
         let (shell, unknown) = ("(a shell)", "(unknown)");
         for (name, start, runs, expected) in [
             (
-                "what it was told",
+                "the command it was created with",
                 &["claude --resume 'a b'"][..],
                 runs("claude", &["claude"]),
                 "claude --resume 'a b'",
             ),
             (
-                "what it was told, word by word",
+                "the command it was created with, word by word",
                 &["node", "a b.js"],
                 runs("node", &["node", "a b.js"]),
                 "node 'a b.js'",
             ),
             ("a shell, and a program in it", &[], runs("claude", &["claude", "-c"]), "claude -c"),
-            ("it was told to run a shell", &["bash -l"], runs("vi", &["vi", "x"]), "vi x"),
+            ("it was created with a shell", &["bash -l"], runs("vi", &["vi", "x"]), "vi x"),
             ("a shell", &[], runs("bash", &["-bash"]), shell),
             ("a shell with options", &[], runs("zsh", &["/bin/zsh", "-l", "-i"]), shell),
             ("a line in a shell", &[], runs("sh", &["sh", "-c", "a; b"]), "sh -c 'a; b'"),

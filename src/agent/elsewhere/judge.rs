@@ -4,8 +4,9 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use crate::{
     agent::{
-        liveness::{ProcessNames, are_shells},
+        liveness::ProcessNames,
         program::{AgentProgram, provider::base_name},
+        shells::are_shells,
     },
     processes::{Resident, is_interpreter},
     sessions::Place,

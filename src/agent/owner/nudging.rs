@@ -112,6 +112,7 @@ fn not_delivered(NotDelivered { why, begun }: NotDelivered) -> NotNudged {
     let code = match &why {
         Why::Gone(_) | Why::NoAgent(_) => "not_running",
         Why::Question(_) => "question",
+        Why::Shell(_) => "shell",
         Why::Draft => "prompt_holds_text",
         Why::NoPrompt | Why::Unknown(_) => "unclear",
         Why::Locked(..) => "locked",
@@ -157,6 +158,7 @@ mod tests {
             (Why::Gone(session()), false, "not_running"),
             (Why::NoAgent(session()), false, "not_running"),
             (Why::Question("Trust it?".into()), false, "question"),
+            (Why::Shell(session()), false, "shell"),
             (Why::Draft, false, "prompt_holds_text"),
             (Why::NoPrompt, false, "unclear"),
             (Why::Unknown("no tmux".into()), false, "unclear"),

@@ -4,6 +4,7 @@
 //! it, such as a pipe, a variable or a `;`, is the shell's to run, as it is written. Pure: it must not look for programs.
 
 use super::provider::base_name;
+use crate::agent::shells;
 
 /// A command of plain words, the same that `sh` would make of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +77,18 @@ pub fn words(command: &str) -> Option<Words> {
 }
 
 /// Moves the words at the beginning of which this holds.
+/// Whether a command is a shell that reads commands from its terminal: what is typed into it is meant for a shell.
+pub fn is_a_shell(command: &str) -> bool {
+    words(command).is_some_and(|it| shells::is_bare(&[vec![it.program], it.args].concat()))
+}
+
+/// Whether the last command of a line for the shell is such a shell (`agent; exec bash`): what is typed for the program before it may
+/// arrive there.
+pub fn ends_in_a_shell(line: &str) -> bool {
+    let last = line.trim_end_matches([' ', '\t', '\n', ';']).rsplit([';', '|', '&', '\n']).next();
+    last.is_some_and(is_a_shell)
+}
+
 fn take(rest: &mut &[String], before: &mut Vec<String>, is_one: impl Fn(&str) -> bool) {
     while let [word, tail @ ..] = *rest
         && is_one(word)
@@ -140,7 +153,7 @@ mod tests {
     use super::*;
 
     /// The command as `before | program | args`, or `shell`.
-    fn told(command: &str) -> String {
+    fn shown(command: &str) -> String {
         words(command).map_or_else(
             || "shell".to_owned(),
             |it| {
@@ -154,6 +167,27 @@ mod tests {
                 format!("{}|{}|{}", join(&it.before), it.program, join(&it.args))
             },
         )
+    }
+
+    #[test]
+    fn where_a_shell_takes_what_is_typed() {
+        for (command, is_one, ends_in_one) in [
+            ("bash", true, true),
+            ("/bin/bash -l -i", true, true),
+            ("A=1 exec zsh", true, true),
+            ("bash run.sh", false, false),
+            ("sh -c 'x; y'", false, false),
+            ("agent; exec bash", false, true),
+            ("agent --go || bash -i ;", false, true),
+            ("cd x && sh", false, true),
+            ("agent; exec bash run.sh", false, false),
+            ("bash; agent", false, false),
+            ("agent", false, false),
+            ("", false, false),
+            (";", false, false),
+        ] {
+            assert_eq!((is_a_shell(command), ends_in_a_shell(command)), (is_one, ends_in_one), "{command:?}");
+        }
     }
 
     #[test]
@@ -183,7 +217,7 @@ mod tests {
             ("sh -c 'while true; do x; done'", "|sh|-c 'while true; do x; done'"),
             ("a^b %c @d +e x:y,z", "|a^b|%c @d +e x:y,z"),
         ] {
-            assert_eq!(told(command), expected, "{command:?}");
+            assert_eq!(shown(command), expected, "{command:?}");
         }
         assert_eq!(words("PATH=/x env PATH=/y claude").unwrap().search_path(), Some("/y"));
         assert_eq!(words("claude PATH=/x").unwrap().search_path(), None);
@@ -239,7 +273,7 @@ mod tests {
             "a \\",
             "''",
         ] {
-            assert_eq!(told(command), "shell", "{command:?}");
+            assert_eq!(shown(command), "shell", "{command:?}");
         }
     }
 

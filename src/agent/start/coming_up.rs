@@ -14,7 +14,7 @@ use crate::{
         lifecycle::{Attempt, StartEnd},
         nudge::{self, NotDelivered, Why},
         observe, permission,
-        program::{AgentProgram, Ready},
+        program::{AgentProgram, Ready, command},
         questions, readiness, screens,
         texts::{self, Occasion},
     },
@@ -157,6 +157,12 @@ impl Start<'_> {
         }
         if let Some(first) = first {
             return match &first.typed {
+                Some(_) if self.is_left_to_a_shell(site) => {
+                    self.passed_over(
+                        "its prompt is not typed: its command ends in a shell, which might execute it",
+                    );
+                    Ok(())
+                }
                 Some(text) => self.say_first(key, program, site, text).await,
                 None => Ok(()),
             };
@@ -176,6 +182,12 @@ impl Start<'_> {
             return Ok(());
         };
         self.say_first(key, program, site, &opening).await
+    }
+
+    /// Whether its program, of which nothing is known, may be followed by a shell at any moment.
+    fn is_left_to_a_shell(&self, site: &Site) -> bool {
+        let is_plain = self.deps.standing(&self.spec.identity).is_some_and(|it| it.preset.is_none());
+        is_plain && site.instead.as_deref().is_some_and(command::ends_in_a_shell)
     }
 
     async fn say_first(&self, key: &SessionKey, program: &AgentProgram, site: &Site, text: &str) -> Step<()> {
@@ -203,9 +215,10 @@ impl Start<'_> {
                 Err(NotDelivered { why: Why::Question(_), begun: false }) => {
                     self.ready(key, program, site).await?;
                 }
-                Err(NotDelivered { why: Why::Unknown(_) | Why::Locked(..) | Why::Draft, begun: false })
-                    if self.deps.now().since(began) < limit =>
-                {
+                Err(NotDelivered {
+                    why: Why::Unknown(_) | Why::Locked(..) | Why::Draft | Why::Shell(_),
+                    begun: false,
+                }) if self.deps.now().since(began) < limit => {
                     self.wait(key, UNKNOWN_RETRY).await?;
                 }
                 Err(error) => {
