@@ -72,7 +72,6 @@ fn serving_what_is_no_town() {
     let nothing = tempfile::tempdir().unwrap();
     let output = run("serve_town", &[nothing.path()]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(
-        text(&output.stderr).contains("is not a town: it has no mayor/town.json (`gt install` makes a town)")
-    );
+    let end = "is not a town: it has no mayor/town.json (`gt install` makes a town), and no agents.toml\n";
+    assert!(text(&output.stderr).ends_with(end), "{output:?}");
 }

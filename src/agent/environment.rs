@@ -143,6 +143,7 @@ pub fn to_unset(environment: &BTreeMap<String, String>) -> Vec<&'static str> {
     DROPPED
         .into_iter()
         .chain(of_gas_town)
+        .chain([TOWN, AGENT])
         .filter(|variable| !environment.contains_key(*variable) && !made_by_tmux.contains(variable))
         .collect()
 }

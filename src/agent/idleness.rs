@@ -16,9 +16,6 @@ use super::{
 };
 use crate::deps::Deps;
 
-/// No source says what it is doing.
-const UNSAID: &str = "what it is doing is not known";
-
 /// Why an agent is not known to be idle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotIdle {
@@ -28,12 +25,16 @@ pub enum NotIdle {
     Held(&'static str, String),
     /// What it is doing could not be found out.
     Unknown(String),
+    /// No source says what it is doing.
+    NoSource,
 }
 
 impl fmt::Display for NotIdle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (NotIdle::Busy(text) | NotIdle::Held(_, text) | NotIdle::Unknown(text)) = self;
-        f.write_str(text)
+        f.write_str(match self {
+            NotIdle::Busy(text) | NotIdle::Held(_, text) | NotIdle::Unknown(text) => text,
+            NotIdle::NoSource => "what it is doing is not known",
+        })
     }
 }
 
@@ -42,8 +43,7 @@ impl fmt::Display for NotIdle {
 pub async fn busy(deps: &Deps, spec: &AgentSpec, session: &SessionKey) -> Option<Denial> {
     let not_idle = ask(deps, spec, session).await?;
     let has_turns = deps.standing(&spec.identity).is_none_or(|standing| standing.preset.is_some());
-    let is_silent = matches!(&not_idle, NotIdle::Unknown(why) if why == UNSAID);
-    (has_turns || !is_silent).then(|| Denial::Busy(not_idle.to_string()))
+    (has_turns || not_idle != NotIdle::NoSource).then(|| Denial::Busy(not_idle.to_string()))
 }
 
 /// Why this agent is not known to be idle in this incarnation of its session; `None` when it is.
@@ -71,7 +71,7 @@ pub async fn ask(deps: &Deps, spec: &AgentSpec, session: &SessionKey) -> Option<
 fn judge(doing: Option<&Reading>) -> Option<NotIdle> {
     match doing {
         Some(reading) => of(&reading.activity, reading.since),
-        None => Some(NotIdle::Unknown(UNSAID.to_owned())),
+        None => Some(NotIdle::NoSource),
     }
 }
 

@@ -288,6 +288,9 @@ pub fn may_be_dead(scan: &Scan, session: &str, names: Option<&ProcessNames>, mar
 
 type Found = (Presence, Option<PaneTarget>);
 
+/// The kind of problem that a session has the name of an agent's, and is a person's.
+const NOT_OURS: &str = "session_not_ours";
+
 /// How an agent was last recognised.
 #[derive(Default)]
 struct Known {
@@ -301,7 +304,7 @@ async fn presence(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse, known: &mut K
     let (session, trees) = match foreign::left_out(deps, spec, glimpse).await {
         Glimpse::Absent => {
             deps.problems.clear(&unlisted_key(spec));
-            deps.problems.clear(&spec.problem_key("somebody_s_own"));
+            deps.problems.clear(&spec.problem_key(NOT_OURS));
             return (Presence::Absent, None);
         }
         Glimpse::Unknown(why) => return (Presence::Unknown(why), None),
@@ -316,11 +319,11 @@ async fn presence(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse, known: &mut K
     }
     match judged {
         Liveness::Dead => {
-            if let Some(why) = somebody_s_own(deps, spec, &session).await {
+            if let Some(why) = not_ours(deps, spec, &session).await {
                 return (Presence::Unknown(why), None);
             }
         }
-        _ => deps.problems.clear(&spec.problem_key("somebody_s_own")),
+        _ => deps.problems.clear(&spec.problem_key(NOT_OURS)),
     }
     let key: SessionKey = key(&session);
     let presence = match judged {
@@ -336,12 +339,12 @@ async fn presence(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse, known: &mut K
     (presence, pane)
 }
 
-/// Why what is left of a session is not its agent's to end, in a town of one file: a person made it, as far as is known.
-async fn somebody_s_own(deps: &Deps, spec: &AgentSpec, session: &Session) -> Option<String> {
+/// Why what is left of a session is not ended, in a town of one file: this supervisor did not create it, as far as is known.
+async fn not_ours(deps: &Deps, spec: &AgentSpec, session: &Session) -> Option<String> {
     if deps.dialect().is_gas_town() {
         return None;
     }
-    let (name, key) = (&spec.session, spec.problem_key("somebody_s_own"));
+    let (name, key) = (&spec.session, spec.problem_key(NOT_OURS));
     let own = match deps.sessions.environment(name, environment::TOWN).await {
         Ok(own) => own,
         Err(error) => return Some(error.to_string()),
@@ -352,8 +355,9 @@ async fn somebody_s_own(deps: &Deps, spec: &AgentSpec, session: &Session) -> Opt
             None
         }
         Ok(false) => {
-            let why = format!("session {name} is somebody's own");
-            let text = "rename it, or give the agent another `session`";
+            let why =
+                format!("session {name} was not created by this supervisor, and only a shell is left in it");
+            let text = "end it, and the agent is started; or rename it, or set `session` of the agent to another name";
             deps.problems.report(key, format!("{}: {why}; {text}", spec.identity));
             Some(why)
         }

@@ -28,9 +28,6 @@ use crate::{
 /// The directory (the role bead's, when that names one), or how the start ends without one. A question that could not
 /// be answered is not the same as a "no".
 pub async fn find(deps: &Deps, spec: &AgentSpec) -> Result<PathBuf, StartEnd> {
-    if let Some(standing) = deps.standing(&spec.identity) {
-        return Ok(standing.dir.clone());
-    }
     let directory = directory(deps, spec).await?;
     if spec.identity.role() == Role::Polecat {
         match Worktree::open(deps, &directory).await {
@@ -101,14 +98,14 @@ async fn directory(deps: &Deps, spec: &AgentSpec) -> Result<PathBuf, StartEnd> {
 }
 
 /// Why an agent of a town of one file cannot be started of which that file says nothing any more.
-pub const NOT_SAID: &str = "the file of this town does not say how it is started";
+pub const NOT_SAID: &str = "the file no longer has this agent";
 
 /// Why an agent of a town of one file has no directory, if it has none, and what to do; an error when that could not be found out.
 pub async fn missing(deps: &Deps, said: &Standing) -> Result<Option<String>, String> {
     match deps.files.is_dir(&said.dir).await {
         Ok(true) => Ok(None),
         Ok(false) => Ok(Some(format!(
-            "its directory {} does not exist; create it, or mend dir in the file",
+            "its directory {} does not exist; create it, or correct dir in the file",
             terminal::path(&said.dir)
         ))),
         Err(error) => Err(format!("{}: {error}", terminal::path(&said.dir))),

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::{
     complain, duration, say,
-    town::{TownArgument, asked, is_of_this_file},
+    town::{TownArgument, asked},
 };
 use crate::{
     agent::requests::Action,
@@ -48,7 +48,6 @@ impl WaitArguments {
 
 /// Has the supervisor carry out an order, and prints what became of it.
 pub fn act(town: &TownArgument, agent: &str, order: Order) -> anyhow::Result<ExitCode> {
-    let (paths, client) = (town.paths()?, town.client()?);
     let local = |text: &str| LocalTime::new(SystemClock::new().now().wall, &TimeZone::system()).text(text);
     let limit = go_duration::short(order.patience);
     let at = |at: &At| match at {
@@ -57,10 +56,7 @@ pub fn act(town: &TownArgument, agent: &str, order: Order) -> anyhow::Result<Exi
         ))),
         At::Progress(why) => complain(&local(why)),
     };
-    let acted = asked(async {
-        is_of_this_file(&paths).await?;
-        Ok(client.act(agent, &order, at).await?)
-    })?;
+    let acted = asked(async { Ok(town.client_of_this_file().await?.act(agent, &order, at).await?) })?;
     let text = local(&in_words(&acted));
     if acted.outcome.ok {
         say(&text)?;

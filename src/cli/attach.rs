@@ -33,7 +33,7 @@ pub struct AttachArguments {
 
 /// Attaches. Returns only with an error, which says why there is nothing to attach to.
 pub fn attach(arguments: &AttachArguments) -> anyhow::Result<()> {
-    let client = arguments.town.client()?;
+    let client = asked(arguments.town.client_of_this_file())?;
     let found = asked(async { Ok(client.session(&arguments.agent, 0).await?) })?;
     let SessionReport { identity, session, socket, tmux, exists, .. } = found;
     if !exists {

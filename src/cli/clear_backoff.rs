@@ -37,7 +37,7 @@ pub struct ClearBackoffArguments {
 
 /// Clears it in the running supervisor, and prints for which agents.
 pub fn clear_backoff(arguments: &ClearBackoffArguments) -> anyhow::Result<()> {
-    let client = arguments.town.client()?;
+    let client = asked(arguments.town.client_of_this_file())?;
     let agent = arguments.agent.as_deref();
     let cleared = asked(async { Ok(client.clear_backoff(agent).await?) })?;
     in_words(&cleared).iter().try_for_each(|line| say(line))?;

@@ -55,13 +55,12 @@ pub struct NudgeArguments {
 /// Types it. An error says why nothing was asked for.
 pub fn nudge(arguments: &NudgeArguments) -> anyhow::Result<ExitCode> {
     let NudgeArguments { agent, text, town, now } = arguments;
-    let client = town.client()?;
     let text = match text.as_slice() {
         [only] if only == STDIN => from(io::stdin().lock())?,
         words => words.join(" "),
     };
     nudging::check(&text).map_err(anyhow::Error::msg)?;
-    let acted = asked(async { Ok(client.nudge(agent, text, *now).await?) })?;
+    let acted = asked(async { Ok(town.client_of_this_file().await?.nudge(agent, text, *now).await?) })?;
     let local = LocalTime::new(SystemClock::new().now().wall, &TimeZone::system());
     let mut line = local.text(&acting::in_words(&acted));
     if acted.outcome.ok {
@@ -69,7 +68,7 @@ pub fn nudge(arguments: &NudgeArguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if !*now && ["busy", "unclear"].contains(&acted.outcome.code.as_str()) {
-        line.push_str("; `--now` types it all the same, unless something forbids that");
+        line.push_str("; use `--now` to type it anyway");
     }
     complain(&format!("Error: {line}"));
     Ok(ExitCode::FAILURE)

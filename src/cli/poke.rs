@@ -31,11 +31,10 @@ enum What {
 
 /// Triggers it in the running supervisor.
 pub fn poke(arguments: &PokeArguments) -> anyhow::Result<()> {
-    let client = arguments.town.client()?;
     let (what, said) = match arguments.what {
         What::Heartbeat => (Poke::Heartbeat, "heartbeat triggered"),
         What::Lifecycle => (Poke::Lifecycle, "reading of the deacon's inbox triggered"),
     };
-    asked(async { Ok(client.poke(what).await?) })?;
+    asked(async { Ok(arguments.town.client_of_this_file().await?.poke(what).await?) })?;
     say(said)
 }

@@ -131,9 +131,9 @@ fn text(answer: &Answer<StatusReport>, arguments: &StatusArguments) -> anyhow::R
     };
     let (Answer::Live(report) | Answer::Unresponsive(report, _) | Answer::Offline(report)) = answer;
     let silent = if let Answer::Unresponsive(_, why) = answer { Some(terminal::one_line(why)) } else { None };
-    let none = match arguments.not_ok && report.agents.is_empty() {
-        true => "Every agent is as it should be\n",
-        false => "",
+    let none = match answer {
+        Answer::Live(report) if arguments.not_ok && report.agents.is_empty() => "No agent needs attention\n",
+        _ => "",
     };
     Ok(page.text(&terminal::report(report)?, silent.as_deref()) + none)
 }

@@ -41,6 +41,13 @@ impl TownArgument {
     pub fn client(&self) -> anyhow::Result<Client> {
         Ok(Client::of(self.paths()?))
     }
+
+    /// The same for a command that acts; an error says so when the supervisor that runs is that of another file in this directory.
+    pub async fn client_of_this_file(&self) -> anyhow::Result<Client> {
+        let paths = self.paths()?;
+        is_of_this_file(&paths).await?;
+        Ok(Client::of(paths))
+    }
 }
 
 /// An error says that the supervisor that runs is that of another file in this directory: nothing is to be asked of it.

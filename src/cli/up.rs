@@ -96,9 +96,7 @@ async fn bring_up(paths: &TownPaths, plan: &Plan, limit: Duration) -> anyhow::Re
     let client = Client::of(paths.clone());
     let has_run = !matches!(running::is_free(paths).await, Ok(true));
     if plan.agents.is_empty() && !has_run {
-        say(
-            "the file has no agents yet, so nothing is started: take the `#` away from what is to run, or write it",
-        )?;
+        say("the file has no agents yet, nothing to start: uncomment some, or add your own")?;
         return Ok(ExitCode::SUCCESS);
     }
     let was_started = !has_run && started(paths, limit).await?;
@@ -113,7 +111,9 @@ async fn bring_up(paths: &TownPaths, plan: &Plan, limit: Duration) -> anyhow::Re
         match client.status().await {
             Answer::Live(report) => {
                 let report = terminal::report(&report)?;
-                for name in Progress::to_ask_for(&report).filter(|name| asked_for.insert(name.clone())) {
+                for name in
+                    progress.to_start(&report).into_iter().filter(|name| asked_for.insert(name.clone()))
+                {
                     client.ask_start(&name).await?;
                 }
                 print(progress.see(&report, &kept(paths).await, after))?;

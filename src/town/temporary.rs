@@ -78,8 +78,9 @@ fn writer(name: &str) -> Option<u32> {
     let (file, tag) = name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.')?;
     let (process, number) = tag.split_once('-')?;
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_ours =
-        file.ends_with(".json") || file.ends_with(".jsonl") || file == "daemon.pid" || file == "pid";
+    let is_ours = file.ends_with(".json")
+        || file.ends_with(".jsonl")
+        || ["daemon.pid", "pid", "running_file"].contains(&file);
     (is_ours && digits(process) && digits(number)).then(|| process.parse().ok())?
 }
 

@@ -75,7 +75,7 @@ fn a_text_is_typed_once_and_a_busy_agent_gets_none() {
     town.tmux(&["send-keys", "-t", WITNESS, "Enter"]);
     town.wait("what it said", || town.ask(&["logs", "witness"]).stdout.contains("\nesc to interrupt"));
     let busy = town.ask(&["nudge", "witness", "are", "you", "there?"]);
-    refused(&busy, "its screen shows that it is working; `--now` types it all the same");
+    refused(&busy, "its screen shows that it is working; use `--now` to type it anyway");
     town.ask(&["nudge", "witness", "now", "then", "--now"])
         .fine("alpha/witness: typed, and sent with Enter\n");
     town.wait("the text", || town.received("alpha/witness").ends_with("now then\n"));

@@ -216,7 +216,8 @@ fn adopt_adds_a_running_session_and_touches_nothing_else() {
 fn up_starts_all_and_down_ends_all_in_reverse_order() {
     let _among = among_others();
     let town = two_agents();
-    town.put_program("run.sh", &WORKER.replace("$1", "db")).unwrap();
+    let file = "[agents.app]\ncommand = \"./run.sh app\"\nafter = [\"db\"]\n[agents.db]\ncommand = \"./run.sh db\"\n";
+    town.put("agents.toml", file).unwrap();
     let dry = ask(&town, &["up", "--dry-run"]);
     dry.fine("start the supervisor\nstart db\nstart app, once db works\n");
     assert!(!town.root().join(".supervisor").exists() && town.socket().is_none(), "nothing was done");
@@ -269,10 +270,7 @@ fn up_starts_all_and_down_ends_all_in_reverse_order() {
     assert_eq!(&ends[..2], ["app         ended ", "db          ended "], "{said:?}");
     assert!(ends[2].starts_with("2 agents have ended, and so has the supervisor (PID "), "{said:?}");
     assert!(town.sessions().is_empty() && town.supervisor().is_none());
-    assert_eq!(town.text("ended"), "db\n", "by its signal");
-    let log = town.text(".supervisor/supervisor.log");
-    let at = |text: &str| log.rfind(text).unwrap_or_else(|| panic!("{text}:\n{log}"));
-    assert!(at("@app: ") < log.len() && at("requested") < log.len());
+    assert_eq!(town.text("ended"), "app\ndb\n", "each by its signal, in reverse order");
 
     let said = ask(&town, &["up"]);
     assert!(
@@ -364,4 +362,47 @@ fn a_killed_agent_is_back_with_the_same_session_id() {
         back.unwrap_or_else(|| panic!("it is not back: {}", town.text(".supervisor/supervisor.log")));
     assert!(again != pid && resumed == first, "{first} and {resumed}");
     assert_eq!(ask(&town, &["down"]).code, Some(0));
+}
+
+#[test]
+fn the_file_is_followed_with_its_replicas_dependencies_and_health() {
+    let _among = among_others();
+    let town = place();
+    town.put_program("run.sh", WORKER).unwrap();
+    let file = |workers: u32, more: &str| {
+        format!(
+            "[agents.worker]\ncommand = \"./run.sh worker\"\nreplicas = {workers}\nafter = [\"db\"]\n\
+             [agents.db]\ncommand = \"./run.sh db\"\n{more}\
+             health = {{ command = \"test -e well\", interval = \"200ms\", retries = 2 }}\n"
+        )
+    };
+    town.put("agents.toml", &file(2, "")).unwrap();
+    town.put("well", "").unwrap();
+    let said = ask(&town, &["up"]);
+    let lines: Vec<&str> = said.stdout.lines().collect();
+    assert!(said.code == Some(0) && lines[1].starts_with("db  "), "those wait that come after it: {said:?}");
+    let ran = town.sessions();
+    assert_eq!(names(&ran), ["db", "worker-1", "worker-2"]);
+
+    // One more, and one fewer; nobody else is touched.
+    town.put("agents.toml", &file(3, "")).unwrap();
+    wait("the third", &town, || town.sessions().contains_key("worker-3"));
+    let with_three = town.sessions();
+    assert!(ran.iter().all(|(name, pid)| with_three.get(name) == Some(pid)), "{ran:?} {with_three:?}");
+    town.put("agents.toml", &file(1, "")).unwrap();
+    wait("its end", &town, || names(&town.sessions()) == ["db", "worker-1"]);
+    assert_eq!(town.sessions()["worker-1"], ran["worker-1"]);
+
+    // What an agent took at its start is otherwise: only that agent is started again.
+    town.put("agents.toml", &file(1, "env = { A = \"1\" }\n")).unwrap();
+    wait("its restart", &town, || town.sessions().get("db").is_some_and(|pid| *pid != ran["db"]));
+    assert_eq!(town.sessions()["worker-1"], ran["worker-1"]);
+
+    ask(&town, &["wait", "db", "--for", "healthy", "--timeout", "10s"]).fine("@db is healthy\n");
+    let before = town.sessions()["db"];
+    fs::remove_file(town.root().join("well")).unwrap();
+    wait("its replacement", &town, || town.sessions().get("db").is_some_and(|pid| *pid != before));
+    let story = ask(&town, &["explain", "db"]).stdout;
+    assert!(story.contains("its health checks fail"), "{story}");
+    assert_eq!(town.sessions()["worker-1"], ran["worker-1"], "who came after it goes on");
 }

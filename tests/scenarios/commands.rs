@@ -53,7 +53,7 @@ async fn outcome(world: &World, supervisor: &Supervisor, id: &str, limit: Durati
     }
 }
 
-async fn ordered(
+pub async fn ordered(
     world: &World,
     supervisor: &Supervisor,
     what: (Action, &str),

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use gastown_supervisor::agent::requests::Action;
+
 use crate::{deeds, world::*};
 
 const CLAUDE: &str = r#"
@@ -112,7 +114,7 @@ fn nothing_of_gas_town_is_read_written_or_run() {
         world.state().lock_held = true;
         world.write("daemon/shutdown.lock", "");
         world.write("settings/config.json", r#"{"default_agent":"codex"}"#);
-        let before: Vec<PathBuf> = world.state().files.keys().cloned().collect();
+        let before = world.state().files.clone();
         let supervisor = town(&world, CLAUDE, &["mayor"]).await;
         for _ in 0..7 {
             world.pass(secs(5)).await;
@@ -122,9 +124,13 @@ fn nothing_of_gas_town_is_read_written_or_run() {
         world.pass(mins(30)).await;
         supervisor.stop().await;
         let state = world.state();
-        let new = state.files.keys().filter(|file| !before.contains(file));
+        let new = state.files.keys().filter(|file| !before.contains_key(*file));
         let outside: Vec<_> = new.filter(|file| !file.starts_with(path(".supervisor"))).collect();
         assert_eq!(outside, [&path(AGENTS_FILE)]);
+        assert!(
+            before.iter().all(|(file, text)| state.files.get(file) == Some(text)),
+            "an old file was changed"
+        );
         assert_eq!(state.mails, []);
     });
 }
@@ -199,13 +205,13 @@ fn what_its_start_lacks_is_reported_once_and_ends_when_it_is_there() {
         (
             "no such file",
             "[agents.db]\ncommand = \"./run.sh\"\ndir = \"app\"\n",
-            "its program ./run.sh does not exist, or is not executable; create it, or mend command in the file",
+            "its program ./run.sh does not exist, or is not executable; create it, or correct command in the file",
             |world| install(world, "/town/app/run.sh"),
         ),
         (
             "no directory",
             "[agents.db]\ncommand = \"claude\"\ndir = \"gone\"\n",
-            "its directory /town/gone does not exist; create it, or mend dir in the file",
+            "its directory /town/gone does not exist; create it, or correct dir in the file",
             |world| world.directory("gone"),
         ),
     ] {
@@ -288,4 +294,21 @@ fn a_session_of_its_name_that_is_another_town_s_is_left_alone() {
             assert!(open.iter().any(|it| it.contains("name taken by town /other")), "{case}: {open:?}");
         });
     }
+}
+
+#[test]
+fn an_agent_whose_directory_is_gone_is_not_ended_to_be_started_again() {
+    simulate(1950, |world| async move {
+        let supervisor = town(&world, CLAUDE, &["mayor"]).await;
+        world.remove_directory("app");
+        let asked = (Action::Restart, "@mayor");
+        let outcome = crate::commands::ordered(&world, &supervisor, asked, None, false).await;
+        assert!(
+            !outcome.ok && outcome.text.contains("its directory /town/app does not exist"),
+            "{outcome:?}"
+        );
+        world.pass(mins(5)).await;
+        assert!(world.state().lives("mayor"));
+        assert_eq!(world.state().created("mayor").len(), 1);
+    });
 }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use gastown_supervisor::agent::requests::{Action, ByCommand, Outcome, Request};
-use gastown_supervisor::{supervision::messages::Report, tree::root::RootMsg};
+use gastown_supervisor::agent::requests::{Action, Outcome};
 use rustix::process::Signal;
 
 use crate::world::*;
@@ -15,24 +14,7 @@ async fn ordered(
     (action, agent): (Action, &str),
     hold: Option<Duration>,
 ) -> Outcome {
-    let deps = &supervisor.deps;
-    let at = deps.now().wall;
-    let by = serde_json::json!({"uid": 1000, "user": "anna", "command": format!("{action:?}").to_lowercase(), "at": at.to_string()});
-    let by: ByCommand = serde_json::from_value(by).unwrap();
-    let by = ByCommand { until: hold.map(|time| at + time), ..by };
-    let id = format!("command-{}", deps.jitter.uuid());
-    let request = Request { id: id.clone(), identity: agent.parse().unwrap(), action, by: Some(by) };
-    deps.records.note_request(deps, &request).await.unwrap();
-    supervisor.root().await.cast(RootMsg::Report(Report::Asked(request.identity))).unwrap();
-    let until = world.time() + mins(2);
-    loop {
-        let claim = deps.records.claim(&id);
-        if let Some(outcome) = claim.and_then(|claim| claim.outcome) {
-            return outcome;
-        }
-        assert!(world.time() < until, "no outcome of {id}");
-        world.pass(millis(20)).await;
-    }
+    crate::commands::ordered(world, supervisor, (action, agent), hold, false).await
 }
 
 fn created(world: &World, session: &str) -> usize {

@@ -230,7 +230,7 @@ fn something_of_1_x(world: &World, rig: &'static str, number: u64) {
 }
 
 /// Asks every actor how it is, at odd moments, for as long as it lives.
-async fn probes(world: World, supervisor: &Supervisor) {
+pub async fn probes(world: World, supervisor: &Supervisor) {
     loop {
         let pause = world.state().rng.u64(2_000..90_000);
         world.pass(millis(pause)).await;
@@ -431,19 +431,24 @@ fn a_seed_run_twice_is_the_same_life() {
                 world.trace()
             })
         };
-        let (first, second) = (run(), run());
-        let differs = first.iter().zip(&second).position(|(a, b)| a != b);
-        if let Some(at) = differs {
-            let show = |trace: &[String]| trace[at.saturating_sub(10)..(at + 3).min(trace.len())].join("\n");
-            panic!("seed {seed} differs in line {at}:\n{}\n\n{}", show(&first), show(&second));
-        }
-        assert_eq!(first.len(), second.len(), "seed {seed}");
-        assert!(first.len() > 1000, "something happened: {} lines", first.len());
+        same_twice(seed, run);
     }
 }
 
+/// Asserts that two runs of a seed leave the same trace.
+pub fn same_twice(seed: u64, run: impl Fn() -> Vec<String>) {
+    let (first, second) = (run(), run());
+    let differs = first.iter().zip(&second).position(|(a, b)| a != b);
+    if let Some(at) = differs {
+        let show = |trace: &[String]| trace[at.saturating_sub(10)..(at + 3).min(trace.len())].join("\n");
+        panic!("seed {seed} differs in line {at}:\n{}\n\n{}", show(&first), show(&second));
+    }
+    assert_eq!(first.len(), second.len(), "seed {seed}");
+    assert!(first.len() > 1000, "something happened: {} lines", first.len());
+}
+
 /// Runs all of them, so that one run shows every seed that fails.
-fn weather_all<F: Future<Output = ()>>(seeds: Vec<u64>, live: fn(World, Duration, Duration) -> F) {
+pub fn weather_all<F: Future<Output = ()>>(seeds: Vec<u64>, live: fn(World, Duration, Duration) -> F) {
     let failed: Vec<u64> = seeds
         .into_iter()
         .filter(|seed| {

@@ -14,6 +14,8 @@ pub mod http;
 pub mod limits;
 #[path = "sandbox/one_file.rs"]
 pub mod one_file;
+#[path = "sandbox/pids.rs"]
+pub mod pids;
 pub mod process;
 pub mod recording;
 pub mod standin;

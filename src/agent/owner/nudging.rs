@@ -75,7 +75,9 @@ async fn deliver(deps: &Deps, spec: &AgentSpec, session: &SessionKey, nudge: &Nu
     match not_idle {
         Some(NotIdle::Held(code, why)) => return Err(refused(code, why)),
         Some(NotIdle::Busy(why)) if !nudge.now => return Err(refused("busy", why)),
-        Some(NotIdle::Unknown(why)) if !nudge.now => return Err(refused("unclear", why)),
+        Some(unknown @ (NotIdle::Unknown(_) | NotIdle::NoSource)) if !nudge.now => {
+            return Err(refused("unclear", unknown.to_string()));
+        }
         // Its transcript may say less than its screen.
         Some(_) => {
             if let Some(NotIdle::Held(code, why)) = shown(deps, spec, session) {

@@ -134,7 +134,7 @@ async fn locate(deps: &Deps, standing: &Standing, words: &Words) -> Option<PathB
 pub fn missing(program: &AgentProgram) -> String {
     match program.command.contains('/') {
         true => format!(
-            "its program {} does not exist, or is not executable; create it, or mend command in the file",
+            "its program {} does not exist, or is not executable; create it, or correct command in the file",
             terminal::path(&program.command)
         ),
         false => format!(

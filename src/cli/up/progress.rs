@@ -93,9 +93,11 @@ impl Progress {
     }
 
     /// The agents that only this command starts again: they were ended with the whole town, and the supervisor was not.
-    pub fn to_ask_for(report: &StatusReport) -> impl Iterator<Item = String> {
+    pub fn to_start(&self, report: &StatusReport) -> Vec<String> {
+        let is_in_file =
+            |it: &&AgentReport| self.agents.iter().any(|own| own.identity.to_string() == it.identity);
         let held = report.agents.iter().filter(|it| it.state == "held" && code(it) == "down");
-        held.map(|it| it.identity.clone())
+        held.filter(is_in_file).map(|it| it.identity.clone()).collect()
     }
 
     /// Takes a report; returns what is to be said. `after`: since the beginning.
@@ -109,7 +111,7 @@ impl Progress {
             let is_old = after < LOOKS_AGAIN && seen.since.is_some_and(|since| since < self.begun);
             agent.last = match stand(seen) {
                 Stand::Up(_) if is_other => {
-                    Stand::Pending("it still runs what the file said before".to_owned())
+                    Stand::Pending("still running the previous definition".to_owned())
                 }
                 Stand::Failed(what) if is_old => Stand::Pending(what),
                 stand => stand,

@@ -32,9 +32,14 @@ pub fn would_do(plan: &Plan, now: &Now) -> Vec<String> {
         now.kept.agents.iter().filter(|(identity, kept)| {
             standings.of(identity).is_none() && now.sessions.contains(&kept.session)
         });
-    lines.extend(
-        gone.map(|(identity, _)| format!("stop {}: it is not in the file any more", identity.called())),
-    );
+    // A supervisor that starts ends nothing that was taken out of the file while none ran.
+    lines.extend(gone.map(|(identity, _)| match now.report {
+        Some(_) => format!("stop {}: it is no longer in the file", identity.called()),
+        None => format!(
+            "leave {} running: it was taken out of the file while no supervisor ran",
+            identity.called()
+        ),
+    }));
     for agent in &plan.agents {
         let identity = Identity::Own(agent.name.clone());
         let kept = now.kept.agents.get(&identity);
@@ -50,12 +55,16 @@ pub fn would_do(plan: &Plan, now: &Now) -> Vec<String> {
         lines.extend(match (now.sessions.contains(&agent.session), held(now, &identity)) {
             (_, Some(why)) => Some(format!("leave {}: {why}", agent.name)),
             (true, None) if is_other => {
-                Some(format!("restart {}: what it runs, or where, is otherwise in the file", agent.name))
+                Some(format!("restart {}: its definition in the file changed", agent.name))
             }
             (true, None) if now.report.is_none() => {
-                Some(format!("take over {}{session}, which runs", agent.name))
+                Some(format!("adopt {}{session}, if its session is that of the agent", agent.name))
             }
             (true, None) => None,
+            // What is held, and what has ended for good, only a supervisor knows.
+            (false, None) if now.report.is_none() && kept.is_some() => {
+                Some(format!("start {}{session}{after}, unless it was stopped or has ended", agent.name))
+            }
             (false, None) => Some(format!("start {}{session}{after}", agent.name)),
         });
     }
@@ -69,12 +78,17 @@ pub fn would_do(plan: &Plan, now: &Now) -> Vec<String> {
     lines
 }
 
-/// Why an agent is left as it is, where somebody stopped it.
+/// Why an agent is left as it is: somebody stopped it, it has ended for good, or it cannot be started.
 fn held(now: &Now, identity: &Identity) -> Option<String> {
     let identity = identity.to_string();
     let agent: &AgentReport = now.report.as_ref()?.agents.iter().find(|agent| agent.identity == identity)?;
-    let is_held = agent.state == "held" && agent.reason_code.as_deref() != Some("down");
-    is_held.then(|| agent.reason.clone().unwrap_or_else(|| "held".to_owned()))
+    let code = agent.reason_code.as_deref().unwrap_or_default();
+    let is_left = match agent.state.as_str() {
+        "held" => code != "down",
+        "absent" => ["ended_well", "not_restarted", "cannot_start"].contains(&code),
+        _ => false,
+    };
+    is_left.then(|| agent.reason.clone().unwrap_or_else(|| agent.state.clone()))
 }
 
 #[cfg(test)]
@@ -140,7 +154,7 @@ mod tests {
                 &["my app", "db"],
                 TWO,
                 None,
-                "start the supervisor; take over db, which runs; take over app (session my app), which runs",
+                "start the supervisor; adopt db, if its session is that of the agent; adopt app (session my app), if its session is that of the agent",
             ),
             (
                 "nothing is known of what runs",
@@ -156,7 +170,7 @@ mod tests {
                 &["my app", "db"],
                 TWO,
                 report(&[]),
-                "restart db: what it runs, or where, is otherwise in the file",
+                "restart db: its definition in the file changed",
             ),
             (
                 "one is gone",
@@ -164,7 +178,24 @@ mod tests {
                 &["my app", "db"],
                 TWO,
                 report(&[]),
-                "stop app: it is not in the file any more",
+                "stop app: it is no longer in the file",
+            ),
+            (
+                "one is gone, and no supervisor runs",
+                "[agents.db]\ncommand = \"x\"\n",
+                &["my app"],
+                TWO,
+                None,
+                "start the supervisor; leave app running: it was taken out of the file while no supervisor ran; start db, unless it \
+                 was stopped or has ended",
+            ),
+            (
+                "it has ended for good",
+                TWO,
+                &["my app"],
+                TWO,
+                report(&[agent("absent", "ended_well")]),
+                "leave db: stopped by anna",
             ),
             (
                 "one is gone, and did not run",

@@ -6,6 +6,7 @@
 #[path = "../limits.rs"]
 pub mod limits;
 pub mod one_file;
+pub mod pids;
 pub mod standin;
 pub mod supervisor;
 pub mod tmux;

@@ -10,15 +10,18 @@ use std::{
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
-use super::limits;
+pub use super::pids::signal;
+use super::{
+    limits,
+    pids::{alive, wait_gone},
+};
 
 /// How long a supervisor or a tmux server may take to end.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -100,6 +103,8 @@ impl OneFile {
         command.env("PATH", path).env("HOME", self.base().join("home")).env("SHELL", "/bin/sh");
         command.env("TMUX_TMPDIR", self.base()).env("CLAUDE_CONFIG_DIR", self.conversations());
         command.env("COLUMNS", "80").env("LC_ALL", "C.UTF-8");
+        // What a test that stands still has started is ended by its mark.
+        command.env(limits::MARK, limits::mark("one-file"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -126,7 +131,7 @@ impl OneFile {
     pub fn tmux(&self, socket: &Path, words: &[&str]) -> anyhow::Result<String> {
         let mut command = Command::new("tmux");
         command.args(["-f", "/dev/null", "-S"]).arg(socket).args(words).env_remove("TMUX");
-        command.env("SHELL", "/bin/sh").current_dir(self.root());
+        command.env("SHELL", "/bin/sh").env(limits::MARK, limits::mark("one-file")).current_dir(self.root());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().context("tmux cannot be run")?;
         let output = limits::try_output_of(child).context("tmux does not answer")?;
@@ -203,28 +208,8 @@ impl Drop for OneFile {
     }
 }
 
-fn pid(pid: u32) -> Option<Pid> {
-    i32::try_from(pid).ok().and_then(Pid::from_raw)
-}
-
-/// Sends a signal; one to a process that is gone does nothing.
-pub fn signal(to: u32, signal: Signal) {
-    let _ = pid(to).map(|pid| kill_process(pid, signal));
-}
-
 /// Waits until a process is gone; false when it is not in time.
 fn is_gone(of: u32) -> bool {
-    let lives = || {
-        let stat = fs::read_to_string(format!("/proc/{of}/stat")).unwrap_or_default();
-        let ended = stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z'));
-        !ended && pid(of).is_some_and(|pid| test_kill_process(pid).is_ok())
-    };
-    let deadline = Instant::now() + PATIENCE;
-    while lives() {
-        if Instant::now() > deadline {
-            return false;
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
-    true
+    wait_gone(&[of], PATIENCE);
+    !alive(of)
 }

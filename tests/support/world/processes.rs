@@ -65,7 +65,14 @@ impl Processes for World {
                         _ => "sh",
                     };
                     let age = now - session.born;
-                    (session.pid, vec![Process { pid: session.pid, age, names: vec![name.to_owned()] }])
+                    let process =
+                        |pid: u32, age, name: &str| Process { pid, age, names: vec![name.to_owned()] };
+                    let mut tree = vec![process(session.pid, age, name)];
+                    // An agent that is a shell works through other programs.
+                    if session.process == "sh" && name == "sh" && session.live() {
+                        tree.push(process(session.pid + 1_000_000, age / 2, "work"));
+                    }
+                    (session.pid, tree)
                 })
                 .chain(shells.filter(|pid| roots.contains(pid)).map(shell))
                 .collect())
