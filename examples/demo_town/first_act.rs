@@ -125,7 +125,7 @@ impl FirstAct {
         words.nth(1).filter(|id| !id.is_empty()).map(|id| (pid, id.to_owned()))
     }
 
-    /// Waits until the supervisor has seen the agent at work again.
+    /// Waits until the supervisor knows that the agent is alive again.
     async fn is_alive(&self) -> anyhow::Result<()> {
         let words = ["gastown-supervisor", "wait", AGENT, "--for", "alive", "--timeout", "20s"];
         let child = tokio::process::Command::from(self.town.command(&words)).kill_on_drop(true).spawn();

@@ -58,7 +58,7 @@ pub fn start_up(identity: &Identity, occasion: Occasion, at: &Zoned) -> String {
     }
 }
 
-/// What an agent is told that continues its conversation. It knows the rest; without a word it would wait for one. Gas Town
+/// The text for an agent that continues its conversation. It knows the rest; without a text it would wait for one. Gas Town
 /// continues none, so this is ours, in the form of its lines.
 pub fn resumed(identity: &Identity, at: &Zoned) -> String {
     let minute = at.strftime("%Y-%m-%dT%H:%M");

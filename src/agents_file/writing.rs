@@ -1,6 +1,6 @@
 //! Writing: the text of a first `agents.toml`, and the lines that an adopted session adds to one. Pure, text to text.
 //!
-//! A file of the user's is only ever added to, at its end: what stands in it keeps its place, its order and its remarks.
+//! A file of the user's is only ever added to, at its end: what stands in it keeps its place, its order and its comments.
 
 use std::path::{Path, PathBuf};
 
@@ -50,14 +50,14 @@ restart = \"unless-stopped\" # always | on-failure | unless-stopped | no
 ";
 
 const NONE_FOUND: &str =
-    "\n# No agent program was found on PATH. Take the `#` away, and write what is to run here.\n";
+    "\n# No agent program was found on PATH. Uncomment this, and write the command to run.\n";
 
-const ALSO_FOUND: &str = "\n# These were found on PATH, too. Take the `#` away from what is to run here.\n";
+const ALSO_FOUND: &str = "\n# Also found on PATH. Uncomment the ones to run.\n";
 
-const SESSIONS: &str = "\n# These run in your tmux server now; with them goes the line `socket = \"default\"` above `[defaults]`.\n";
+const SESSIONS: &str = "\n# Running in your tmux server now. To use one, uncomment it, and add `socket = \"default\"` above `[defaults]`.\n";
 
-/// The file for these programs, which were found on `PATH`, and these sessions of the user's tmux server. The first program is to run
-/// here; the other agents in it are remarks: the user takes the `#` away from those that are to run, too.
+/// The file for these programs, which were found on `PATH`, and these sessions of the user's tmux server. The first program is
+/// enabled; the other agents in it are comments, for the user to uncomment.
 pub fn init(programs: &[Kind], sessions: &[FoundSession], around: &Path) -> String {
     let mut taken: Vec<String> = Vec::new();
     let mut free = |name: &str, taken_too: &dyn Fn(&str) -> bool| {
@@ -168,7 +168,7 @@ fn free_name(session: &str, is_taken: &dyn Fn(&str) -> bool) -> String {
     }
 }
 
-/// Lines as remarks; those that are remarks stay as they are.
+/// Lines as comments; those that are comments stay as they are.
 fn remark(lines: &str) -> String {
     let one = |line: &str| if line.starts_with('#') { format!("{line}\n") } else { format!("# {line}\n") };
     lines.lines().map(one).collect()

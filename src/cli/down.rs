@@ -87,7 +87,7 @@ async fn end(client: &Client, pid: u32, timeout: Duration) -> anyhow::Result<Exi
         }
         Ok(false) => {
             complain(&format!(
-                "Error: not ended: {}; the supervisor (PID {pid}) goes on. `down` tries it again, `up` starts the others again",
+                "Error: not ended: {}; the supervisor (PID {pid}) keeps running. Retry with `down`, or start the others again with `up`",
                 failed.join(", ")
             ));
             Ok(ExitCode::FAILURE)
@@ -127,7 +127,7 @@ fn line(agent: &Ended, after: Duration) -> String {
         Some(_) if had_ended(agent) => "was not running".to_owned(),
         Some(outcome) if outcome.ok => format!("ended after {:.1}s", after.as_secs_f64()),
         Some(outcome) => format!("was not ended: {}", terminal::one_line(&outcome.text)),
-        None => "was left running: an agent that waits for it goes on".to_owned(),
+        None => "left running: another agent depends on it and still runs".to_owned(),
     };
     format!("{name}{gap}{what}")
 }
@@ -138,7 +138,7 @@ async fn nobody(paths: &TownPaths, file: &Path) -> anyhow::Result<ExitCode> {
     let plan = match one_file::plan(file).await {
         Ok(plan) => plan,
         Err(mistakes) => {
-            complain(&format!("which agents still run is not known, as the file has mistakes:\n{mistakes}"));
+            complain(&format!("cannot tell which agents still run, as the file has mistakes:\n{mistakes}"));
             return Ok(ExitCode::from(NOT_RUNNING));
         }
     };
@@ -180,7 +180,7 @@ mod tests {
                 Some(Outcome::failed("unclear", "tmux: no\u{1b}")),
                 "mayor       was not ended: tmux: no\\u{1b}",
             ),
-            (None, "mayor       was left running: an agent that waits for it goes on"),
+            (None, "mayor       left running: another agent depends on it and still runs"),
         ] {
             assert_eq!(line(&Ended { identity: "@mayor".into(), outcome }, after), expected);
         }

@@ -27,7 +27,7 @@ use crate::{
 /// Writes an agents.toml: which agents are to be kept running here.
 ///
 /// A town of one file needs no Gas Town. It looks for agent programs on PATH, and for what runs in the sessions of your tmux server,
-/// which is only asked. The first program is to run here; all others are in remarks. A file that exists is never changed.
+/// which is only asked. The first program is enabled; the others are commented out. A file that exists is never changed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -115,8 +115,8 @@ fn next(file: &Path, programs: &[Kind], sessions: usize) -> String {
     let option = one_file::option(file);
     let quoted = shell_words::quote(&shown).into_owned();
     let edit = match programs.first() {
-        Some(kind) => format!("{kind} is to run here; take the `#` away from what else is to run"),
-        None => "write into it what is to run here".to_owned(),
+        Some(kind) => format!("{kind} is enabled; uncomment the other agents that you want"),
+        None => "add your agents to it".to_owned(),
     };
     format!(
         "{shown} is written ({found}{sessions})\nnext:\n  {edit}\n  gastown-supervisor settings --check {quoted}\n  \
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(
             said,
             "/x/agents.toml is written (claude, codex; 2 sessions of your tmux server)\nnext:\n  \
-             claude is to run here; take the `#` away from what else is to run\n  \
+             claude is enabled; uncomment the other agents that you want\n  \
              gastown-supervisor settings --check /x/agents.toml\n  gastown-supervisor up"
         );
         let said = next(Path::new("/x/my town.toml"), &[], 0);

@@ -161,7 +161,7 @@ impl Client {
     /// When no supervisor answered, or the agent is unknown.
     pub(crate) async fn nudge(&self, agent: &str, text: String, now: bool) -> Result<Acted, ClientError> {
         let path = format!("/v1/agents/{}{}", in_path(agent), nudging::NUDGE);
-        let body = serde_json::to_vec(&nudging::Asked { text, now });
+        let body = serde_json::to_vec(&nudging::NudgeRequest { text, now });
         let body =
             body.map_err(|error| ClientError::Unresponsive(format!("the text cannot be written: {error}")))?;
         let answer = Http::new(self.paths.clone(), NUDGED_WITHIN).post_json(&path, body).await;
@@ -170,7 +170,7 @@ impl Client {
         {
             return Ok(Acted { identity, outcome: Outcome::failed(&code, error) });
         }
-        let nudging::Told { identity, outcome } = self.understood(answer).await?;
+        let nudging::NudgeReply { identity, outcome } = self.understood(answer).await?;
         Ok(Acted { identity, outcome })
     }
 }

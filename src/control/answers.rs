@@ -185,9 +185,10 @@ async fn nudge(
     stays.stay();
     let user = reporter.users().name(uid).await;
     match nudging::deliver(reporter.deps(), &identity, asked, (uid, user)).await {
-        Ok(text) => {
-            answer(&nudging::Told { identity: identity.to_string(), outcome: Outcome::done("nudged", text) })
-        }
+        Ok(text) => answer(&nudging::NudgeReply {
+            identity: identity.to_string(),
+            outcome: Outcome::done("nudged", text),
+        }),
         Err(not_nudged) => refusal_with_code(&identity, &not_nudged.why, not_nudged.code),
     }
 }

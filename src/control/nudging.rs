@@ -29,7 +29,7 @@ const TYPED_WITHIN: Duration = Duration::from_secs(25);
 /// What is posted.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asked {
+pub(super) struct NudgeRequest {
     /// The text.
     pub text: String,
     /// Also while the agent is not idle.
@@ -39,7 +39,7 @@ pub(super) struct Asked {
 
 /// What is answered when it was typed.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Told {
+pub(super) struct NudgeReply {
     /// The agent.
     pub identity: String,
     /// What became of it.
@@ -71,9 +71,9 @@ pub(crate) fn check(text: &str) -> Result<(), String> {
 }
 
 /// Reads what was posted; an error says what is wrong with it.
-pub(super) async fn read(body: Body) -> Result<Asked, String> {
+pub(super) async fn read(body: Body) -> Result<NudgeRequest, String> {
     let body = to_bytes(body, LONGEST_BODY).await.map_err(|_| "the body is too long".to_owned())?;
-    let asked: Asked = serde_json::from_slice(&body)
+    let asked: NudgeRequest = serde_json::from_slice(&body)
         .map_err(|error| format!("the body must be {{\"text\": …, \"now\": false}}: {error}"))?;
     check(&asked.text).map(|()| asked)
 }
@@ -82,20 +82,20 @@ pub(super) async fn read(body: Body) -> Result<Asked, String> {
 pub(super) async fn deliver(
     deps: &Deps,
     identity: &Identity,
-    Asked { text, now }: Asked,
+    NudgeRequest { text, now }: NudgeRequest,
     (uid, user): (u32, Option<String>),
 ) -> Nudged {
     let command = if now { "nudge --now" } else { "nudge" }.to_owned();
     let by =
         ByCommand { uid, user, command, at: deps.now().wall, until: None, when_idle: !now, of_file: false };
-    let (sender, told) = oneshot::channel();
+    let (sender, reply) = oneshot::channel();
     let answer = Mutex::new(Some(sender));
     let nudge = Arc::new(Nudge { text, now, by: by.to_string(), answer });
     let not_done = |code, why: String| Err(NotNudged { code, why });
     if !deps.directory.send(identity, Broadcast::Nudge(nudge)) {
         return not_done("not_running", "the supervisor keeps no such agent now".to_owned());
     }
-    match timeout(TYPED_WITHIN, told).await {
+    match timeout(TYPED_WITHIN, reply).await {
         Ok(Ok(nudged)) => nudged,
         Ok(Err(_)) => not_done("unknown", UNKNOWN.to_owned()),
         Err(_) => {

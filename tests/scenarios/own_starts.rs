@@ -182,7 +182,7 @@ fn what_only_a_shell_can_run_is_given_to_one_and_gets_its_prompt_typed() {
         assert_eq!(line(&world, "talks"), "/bin/sh -c 'cd app && claude --model \"$MODEL\"'");
         assert_eq!(typed(&world, "talks"), ["Begin."]);
         let story = supervisor.story("@talks").join("\n");
-        assert!(story.contains("fresh conversation: its command has syntax of the shell"), "{story}");
+        assert!(story.contains("fresh conversation: its command needs a shell"), "{story}");
         assert_eq!(problems(&supervisor).await, [""; 0]);
     });
 }

@@ -145,9 +145,9 @@ impl std::fmt::Display for Fresh {
             Fresh::NotSafe(why) => write!(f, "its last one was not risked: {why}"),
             Fresh::UnknownProgram => f.write_str("its program has no known way to resume one"),
             Fresh::OwnArguments => f.write_str("its command line has arguments of its own for that"),
-            Fresh::NeedsShell => f.write_str(
-                "its command has syntax of the shell, and only one of plain words can be told to resume one",
-            ),
+            Fresh::NeedsShell => {
+                f.write_str("its command needs a shell, so no argument to resume a conversation can be added")
+            }
         }
     }
 }

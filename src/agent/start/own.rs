@@ -5,7 +5,7 @@
 use super::{Site, Start, conversation::Talk, newer::FirstWords};
 use crate::agent::program::{AgentProgram, Prompt};
 
-/// What an agent is told that continues its conversation: without a word it would wait for one.
+/// The text for an agent that continues its conversation: without one it would wait.
 const RESUMED: &str = "Your session ended and was started again with this conversation. If you were in the middle of something, go \
                        on with it.";
 

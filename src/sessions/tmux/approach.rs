@@ -186,7 +186,7 @@ impl Approach {
         let limit = self.config.command_limit;
         self.in_turn(async {
             let command = tmux(&self.config.program, &self.config.socket);
-            told(subprocess::begin_server(command, requests, limit).await, requests)
+            outcome_of(subprocess::begin_server(command, requests, limit).await, requests)
         })
         .await
     }
@@ -228,7 +228,7 @@ impl Approach {
 
     async fn plain(&self, requests: &[Request], limit: Duration) -> Result<String, Trouble> {
         let command = tmux(&self.config.program, &self.config.socket);
-        told(subprocess::run(command, requests, limit).await, requests)
+        outcome_of(subprocess::run(command, requests, limit).await, requests)
     }
 
     /// Whether a control client may be connected now, and if not, the alternative.
@@ -367,7 +367,7 @@ enum Ready {
     Not(Way),
 }
 /// What the end of a subprocess with these requests means.
-fn told(ended: Result<String, Bad>, requests: &[Request]) -> Result<String, Trouble> {
+fn outcome_of(ended: Result<String, Bad>, requests: &[Request]) -> Result<String, Trouble> {
     match ended {
         Ok(printed) => Ok(printed),
         Err(Bad::TimedOut) => Err(Trouble::TimedOut),

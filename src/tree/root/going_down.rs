@@ -52,22 +52,19 @@ impl RootState {
         let (deps, post, ends) = (self.plan.deps.clone(), self.post.clone(), self.plan.ends.clone());
         let mut up = self.brought_up.subscribe();
         deps.problems.clear(NOT_ENDED);
-        tracing::info!("all agents are ended, and then the supervisor: {}", down.by);
+        tracing::info!("stopping all agents, then the supervisor: {}", down.by);
         self.work.run(async move {
             let ask = |identity: &Identity| post(RootMsg::Report(Report::Asked(identity.clone())));
             let end = end_all(&deps, &down, &mut up, ask).await;
             let withdrawn = match end {
                 End::All => return ends(),
                 End::TakenBack => {
-                    tracing::info!("the agents are to run again: {} is taken back", down.by);
-                    Outcome::failed(
-                        "superseded",
-                        "somebody has the agents run again, which takes `down` back",
-                    )
+                    tracing::info!("cancelled, as a later command starts agents: {}", down.by);
+                    Outcome::failed("superseded", "`down` was cancelled: a later command starts agents")
                 }
                 End::Left(why) => {
-                    let text = format!("{} is over, and the supervisor goes on: {why}", down.by);
-                    let outcome = Outcome::failed("unclear", format!("`down` is over: {why}"));
+                    let text = format!("{} did not finish, and the supervisor keeps running: {why}", down.by);
+                    let outcome = Outcome::failed("unclear", format!("`down` did not finish: {why}"));
                     deps.problems.report(NOT_ENDED, text);
                     outcome
                 }
@@ -112,7 +109,7 @@ async fn end_all(deps: &Deps, down: &Down, up: &mut watch::Receiver<()>, ask: im
         if over.len() == down.agents.len() && over.values().all(|ended| *ended) {
             return match again(deps).as_slice() {
                 [] => End::All,
-                names => End::Left(format!("not held any more, or new: {}", names.join(", "))),
+                names => End::Left(format!("started again or added meanwhile: {}", names.join(", "))),
             };
         }
         let next = next(&standings, down, &asked, &over);
@@ -125,8 +122,8 @@ async fn end_all(deps: &Deps, down: &Down, up: &mut watch::Receiver<()>, ask: im
         for (identity, id) in next {
             let request = request(down, identity, id);
             if let Err(why) = deps.records.note_request(deps, &request).await {
-                tracing::warn!(agent = %identity, "it is not ended, as the request cannot be noted: {why}");
-                return End::Left("a request cannot be noted".to_owned());
+                tracing::warn!(agent = %identity, "not stopped, as the stop request cannot be saved: {why}");
+                return End::Left("a stop request cannot be saved".to_owned());
             }
             asked.insert(identity);
             ask(identity);
